@@ -1,0 +1,1 @@
+//! The split virtqueue (VIRTIO 1.2 §2.7), one implementation for both sides.

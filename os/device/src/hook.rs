@@ -1,0 +1,33 @@
+//! The link-time hooks by which a service finds its device without naming a driver.
+//!
+//! A table of all drivers would put every driver into every image, and a registry filled by constructors would too. An
+//! undefined symbol is resolved only if it is reachable, which is exactly the rule an image wants.
+
+use crate::{Console, Entropy, Frames, HostSockets};
+
+unsafe extern "Rust" {
+    safe fn ampoule_device_console() -> Option<&'static dyn Console>;
+    safe fn ampoule_device_entropy() -> Option<&'static dyn Entropy>;
+    safe fn ampoule_device_frames() -> Option<&'static dyn Frames>;
+    safe fn ampoule_device_host_sockets() -> Option<&'static dyn HostSockets>;
+}
+
+/// The machine's console, or `None`: emergency output through the gate is all there is.
+pub fn console() -> Option<&'static dyn Console> {
+    ampoule_device_console()
+}
+
+/// The machine's entropy device, if it has one.
+pub fn entropy() -> Option<&'static dyn Entropy> {
+    ampoule_device_entropy()
+}
+
+/// The machine's Ethernet device, if it has one.
+pub fn frames() -> Option<&'static dyn Frames> {
+    ampoule_device_frames()
+}
+
+/// The host's sockets, if this machine has them.
+pub fn host_sockets() -> Option<&'static dyn HostSockets> {
+    ampoule_device_host_sockets()
+}
