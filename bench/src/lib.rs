@@ -1,0 +1,10 @@
+//! What `cargo xtask bench` measures with: start-up times, an HTTP load generator, and a Linux guest to compare with.
+//!
+//! Everything is a ratio of things measured side by side in one run, because the machines this runs on are shared. Nothing
+//! here is a test; a slow result is reported, never failed.
+
+pub mod first_byte;
+pub mod linux_guest;
+pub mod load;
+pub mod namespace;
+pub mod sample;

@@ -1,0 +1,56 @@
+//! A network namespace with a tap device in it, made for one run and removed after it. Needs root and `ip`.
+
+use anyhow::{Context, Result, bail};
+use std::process::Command;
+
+/// The address of the namespace's own end of the tap.
+pub const HOST_ADDRESS: &str = "10.99.0.1";
+/// The address that guests take.
+pub const GUEST_ADDRESS: &str = "10.99.0.2";
+
+/// A namespace; dropping it removes it and what is in it.
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes a namespace with a tap named `tap0`, addressed [`HOST_ADDRESS`]/24.
+    pub fn new() -> Result<Self> {
+        let name = format!("ampoule-bench-{}", std::process::id());
+        ip(&["netns", "add", &name])?;
+        let namespace = Namespace { name };
+        for arguments in [
+            "link set lo up",
+            "tuntap add dev tap0 mode tap",
+            &format!("addr add {HOST_ADDRESS}/24 dev tap0"),
+            "link set tap0 up",
+        ] {
+            let mut all = vec!["-n", &namespace.name];
+            all.extend(arguments.split(' '));
+            ip(&all)?;
+        }
+        Ok(namespace)
+    }
+
+    /// A command that runs `program` inside.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).arg(program);
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Nobody is left to tell; a namespace that stays is visible in `ip netns` and harms nothing.
+        let _ = ip(&["netns", "del", &self.name]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("ip").args(arguments).output().context("cannot run `ip`: install iproute2")?;
+    if !output.status.success() {
+        bail!("ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
