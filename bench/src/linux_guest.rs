@@ -10,8 +10,8 @@ use std::process::Command;
 
 /// Modules in the order in which they must be loaded, below `lib/modules/VERSION/kernel`.
 const MODULES: [&str; 9] = [
-    "drivers/virtio/virtio.ko",
     "drivers/virtio/virtio_ring.ko",
+    "drivers/virtio/virtio.ko",
     "drivers/virtio/virtio_pci_modern_dev.ko",
     "drivers/virtio/virtio_pci_legacy_dev.ko",
     "drivers/virtio/virtio_pci.ko",
