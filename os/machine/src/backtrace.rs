@@ -1,0 +1,51 @@
+//! Backtraces by frame pointers.
+//!
+//! The library OS and (by the builder's flags) the program keep them, and so does the prebuilt std outside leaf
+//! functions. A chain is followed only while it stays inside the thread's stack and climbs, so a smashed stack gives a
+//! short backtrace, never a second fault.
+
+use core::ops::Range;
+
+/// Follows the chain from `frame_pointer` inside `stack`, and hands each return address to `each` until it says false.
+pub fn walk(mut frame_pointer: usize, stack: Range<usize>, mut each: impl FnMut(usize) -> bool) {
+    while frame_pointer >= stack.start && frame_pointer.is_multiple_of(8) && frame_pointer + 16 <= stack.end {
+        // SAFETY: two aligned words inside the thread's own stack, which is mapped.
+        let (next, address) = unsafe {
+            let words = frame_pointer as *const usize;
+            (words.read(), words.add(1).read())
+        };
+        if address == 0 || !each(address) || next <= frame_pointer {
+            return;
+        }
+        frame_pointer = next;
+    }
+}
+
+/// The frame pointer of the function that this is inlined into.
+#[inline(always)]
+pub fn frame_pointer() -> usize {
+    crate::arch::frame_pointer()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_inside_and_climbs() {
+        let mut stack = [0usize; 8];
+        let base = stack.as_ptr() as usize;
+        let range = base..base + 64;
+        (stack[0], stack[1]) = (base + 16, 11);
+        (stack[2], stack[3]) = (base + 48, 22);
+        (stack[6], stack[7]) = (base, 33);
+        let mut seen = Vec::new();
+        walk(base, range.clone(), |a| {
+            seen.push(a);
+            true
+        });
+        assert_eq!(seen, [11, 22, 33], "the last link goes down and ends the walk");
+        walk(base + 56, range.clone(), |_| panic!("half a frame"));
+        walk(4, range, |_| panic!("outside"));
+    }
+}

@@ -1,0 +1,46 @@
+//! This CPU: masking upcalls, and the events that the far side reports.
+
+use crate::arch;
+use core::sync::atomic::Ordering;
+
+/// No slice upcall from here on, until as many [`unmask`] calls.
+#[inline(always)]
+pub fn mask() {
+    arch::mask();
+}
+
+/// Takes one [`mask`] back. When none is left and a slice came meanwhile, the scheduler runs before this returns.
+#[inline(always)]
+pub fn unmask() {
+    if arch::unmask() {
+        slice_pending();
+    }
+}
+
+/// The events that are pending (bits of [`abi::vcpu`]), without taking them.
+pub fn events() -> u64 {
+    arch::vcpu().events.load(Ordering::Acquire)
+}
+
+/// Takes those pending events that are among `bits`, and returns them.
+pub fn take_events(bits: u64) -> u64 {
+    arch::vcpu().events.fetch_and(!bits, Ordering::AcqRel) & bits
+}
+
+/// Did a slice end while upcalls were masked? Clears it.
+pub fn take_pending() -> bool {
+    let pending = &arch::vcpu().pending;
+    pending.load(Ordering::Relaxed) != 0 && pending.swap(0, Ordering::Relaxed) != 0
+}
+
+/// Notes, for the start-up figures, that `main` is called now.
+pub fn mark_main() {
+    arch::vcpu().marks[1].store(arch::ticks(), Ordering::Relaxed);
+}
+
+#[cold]
+#[inline(never)]
+fn slice_pending() {
+    arch::vcpu().pending.store(0, Ordering::Relaxed);
+    arch::slice_hook();
+}
