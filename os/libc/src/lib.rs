@@ -1,1 +1,20 @@
-//! (being written)
+//! The C door: the symbols that std and ordinary crates import, one file a family.
+//!
+//! Everything here is thin: it checks pointers, calls `posix`, `thread`, `memory` or `machine`, and turns errors into
+//! `errno`. A symbol that nobody imports is not in the image, so offering one costs nothing. Symbols carry their C names
+//! only when an image is built (`ampoule_image`): a unit test on the host keeps the host's own libc.
+//!
+//! Variadic functions whose further arguments are integers or pointers (`open`, `fcntl`, `ioctl`, `syscall`) are
+//! defined with fixed arguments: in the System V ABI they arrive in the same registers.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+mod epoll;
+mod fd;
+mod fs;
+mod netdb;
+mod poll;
+mod signal;
+mod socket;
+mod syscall;

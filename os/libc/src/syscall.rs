@@ -1,0 +1,1 @@
+//! (doors of `posix`, being written)
