@@ -8,3 +8,4 @@ pub mod linux_guest;
 pub mod load;
 pub mod namespace;
 pub mod sample;
+pub mod suite;

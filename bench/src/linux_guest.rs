@@ -82,9 +82,13 @@ fn cpio_entry(archive: &mut Vec<u8>, name: &str, mode: u32, data: &[u8]) {
 }
 
 fn package_name() -> Result<String> {
-    let output = Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]).output().context("cannot run apt-cache")?;
+    let output = Command::new("apt-cache")
+        .args(["depends", "linux-image-cloud-amd64"])
+        .output()
+        .context("cannot run apt-cache")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let name = text.split_whitespace().find(|word| word.starts_with("linux-image-") && *word != "linux-image-cloud-amd64");
+    let name =
+        text.split_whitespace().find(|word| word.starts_with("linux-image-") && *word != "linux-image-cloud-amd64");
     name.map(str::to_owned).context("Debian's package lists name no cloud kernel; run `apt-get update` first")
 }
 

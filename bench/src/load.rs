@@ -120,7 +120,9 @@ fn answer_length(received: &[u8]) -> Result<Option<usize>> {
     }
     let length = head
         .lines()
-        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").and_then(|v| v.trim().parse::<usize>().ok()))
+        .find_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("content-length:").and_then(|v| v.trim().parse::<usize>().ok())
+        })
         .context("the answer names no content-length")?;
     Ok(Some(head_end + 4 + length))
 }

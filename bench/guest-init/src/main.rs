@@ -5,7 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 fn main() -> Result<()> {
-    rustix::mount::mount("proc", "/proc", "proc", rustix::mount::MountFlags::empty(), None).context("mounting /proc")?;
+    rustix::mount::mount("proc", "/proc", "proc", rustix::mount::MountFlags::empty(), None)
+        .context("mounting /proc")?;
     let mut modules: Vec<_> = std::fs::read_dir("/modules")?.filter_map(|e| e.ok().map(|e| e.path())).collect();
     modules.sort();
     for module in modules {
