@@ -1,2 +1,44 @@
-//! (being written)
-fn main() {}
+//! `cargo xtask`: what developers and CI run. `test` is everything, `prepush` the quick part of it, `bench` the numbers.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod layers;
+mod setup;
+mod steps;
+mod unsafety;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [FILTER]    everything that CI checks; with FILTER only the integration tests whose names contain it
+  prepush          the quick part: format, lints, layers, unsafe code, unit tests
+  layers           may each crate depend on what it depends on?
+  unsafe-check     does unsafe code stay where it belongs, and does every file say what it is?
+  bench [ROUNDS]   sizes, start-up and throughput beside the references, as a table";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["test"] => steps::test(None),
+        ["test", filter] => steps::test(Some(filter)),
+        ["prepush"] => steps::prepush(),
+        ["layers"] => layers::check(),
+        ["unsafe-check"] => unsafety::check(),
+        ["bench"] => bench::run(None),
+        ["bench", rounds] => bench::run(rounds.parse().ok()),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
