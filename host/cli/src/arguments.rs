@@ -1,0 +1,248 @@
+//! The command line. Its help text is written here and nowhere else.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::size;
+
+/// Seals an ordinary Rust program and the operating system it needs into one image, and runs it
+#[derive(Debug, Parser)]
+#[command(name = "ampoule", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ampoule new hello && ampoule run hello         make a package, build it, run it
+  ampoule run examples/web --publish 80:8080     serve the guest's port 8080 on the host's port 80
+  ampoule run web.img --on qemu --memory 32M     boot a built image under QEMU
+  ampoule inspect web.img                        what is in it, and what it may do
+
+Exit status: the guest's own; 2 for a wrong command line or image, 1 where the work failed.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new package with a manifest
+    New(New),
+    /// Build a package and seal it into an image
+    Build(Build),
+    /// Run an image, building it first where a package is named
+    Run(Run),
+    /// Show what is in an image and what it may do
+    Inspect(Inspect),
+    /// Show what this computer can build and run, and how to get the rest
+    Doctor,
+    /// Write completions for a shell to standard output
+    Completions(Completions),
+}
+
+/// `ampoule new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// Folder to make; its last part is the package's name
+    pub path: PathBuf,
+}
+
+/// `ampoule build`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule build                  the package in this folder
+  ampoule build examples/web     the package in that folder
+  ampoule build web -o web.img   a package of this folder's workspace
+
+The image goes to target/ampoule/NAME.img, its debug file beside it; the image's path is printed.")]
+pub struct Build {
+    /// The package's folder, or the name of a package of the workspace in this folder
+    #[arg(default_value = ".")]
+    pub package: PathBuf,
+    /// How to build it.
+    #[command(flatten)]
+    pub options: BuildOptions,
+    /// Where to write the image
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How a package is built.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BuildOptions {
+    /// Which of the package's binaries, where it has several
+    #[arg(long, value_name = "NAME")]
+    pub bin: Option<String>,
+    /// Features to build with
+    #[arg(short = 'F', long, value_name = "FEATURES", value_delimiter = ',')]
+    pub features: Vec<String>,
+    /// Build without the package's default features
+    #[arg(long)]
+    pub no_default_features: bool,
+    /// Use Cargo.lock as it is
+    #[arg(long)]
+    pub locked: bool,
+    /// Do without the network
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// `ampoule run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule run                                   the package in this folder
+  ampoule run web.img --publish 80:8080         host port 80 leads to the guest's port 8080
+  ampoule run web.img --publish [::1]:80:8080   the same, on one of the host's addresses
+  ampoule run web.img --on qemu --machine q35   another machine, the same file
+  ampoule run tool.img -- --verbose input       with arguments
+
+Ctrl-C asks the guest to stop (it sees SIGINT; SIGTERM likewise); a second one ends it at once.")]
+pub struct Run {
+    /// An image, a package's folder, or the name of a package of the workspace in this folder
+    #[arg(default_value = ".")]
+    pub target: PathBuf,
+    /// What to run it on
+    #[arg(long, value_enum, default_value_t)]
+    pub on: On,
+    /// Which of QEMU's machines
+    #[arg(long, value_enum, default_value_t)]
+    pub machine: Machine,
+    /// Where a port of the guest is reached: [ADDRESS:]PORT[:GUEST-PORT][/tcp|/udp]; without it, each port that the
+    /// manifest lists is at 127.0.0.1 under its own number
+    #[arg(short, long, value_name = "PORTS", value_parser = publish)]
+    pub publish: Vec<Publish>,
+    /// RAM, instead of what the manifest says
+    #[arg(short, long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<u64>,
+    /// An environment variable for the guest
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = environment)]
+    pub env: Vec<String>,
+    /// How to build it, where a package is named.
+    #[command(flatten)]
+    pub options: BuildOptions,
+    /// Arguments for the guest, instead of the manifest's
+    #[arg(last = true, value_name = "ARGS")]
+    pub arguments: Vec<OsString>,
+}
+
+/// What runs the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum On {
+    /// The best that works here: today always a process
+    #[default]
+    Auto,
+    /// A locked-down process of this Linux
+    Process,
+    /// QEMU, with KVM or without
+    Qemu,
+}
+
+/// QEMU's machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Machine {
+    /// Small and quick to start, virtio over MMIO
+    #[default]
+    Microvm,
+    /// A PC with PCI Express
+    Q35,
+}
+
+/// `ampoule inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The image
+    pub image: PathBuf,
+}
+
+/// `ampoule completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Where a port of the guest is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// The host's address, if one is named.
+    pub address: Option<std::net::IpAddr>,
+    /// The host's port; 0 is any free one.
+    pub host_port: u16,
+    /// The guest's port.
+    pub guest_port: u16,
+    /// UDP, not TCP.
+    pub udp: bool,
+}
+
+/// `[ADDRESS:]PORT[:GUEST-PORT][/tcp|/udp]`.
+fn publish(text: &str) -> Result<Publish, String> {
+    let (ports, udp) = match text.rsplit_once('/') {
+        Some((ports, "udp")) => (ports, true),
+        Some((ports, "tcp")) => (ports, false),
+        Some(_) => return Err("the protocol is `tcp` or `udp`".into()),
+        None => (text, false),
+    };
+    let (address, ports) = match ports.strip_prefix('[') {
+        Some(rest) => rest.split_once("]:").map(|(a, p)| (Some(a), p)).ok_or("an IPv6 address ends with `]:`")?,
+        None => match ports.split_once(':') {
+            Some((address, rest)) if address.contains('.') => (Some(address), rest),
+            _ => (None, ports),
+        },
+    };
+    let address = match address {
+        Some(address) => Some(address.parse().map_err(|_| format!("`{address}` is no IP address"))?),
+        None => None,
+    };
+    let (host, guest) = ports.split_once(':').unwrap_or((ports, ports));
+    let port = |text: &str| text.parse::<u16>().map_err(|_| format!("`{text}` is no port from 0 to 65535"));
+    match (port(host)?, port(guest)?) {
+        (_, 0) => Err("the guest's port cannot be 0".into()),
+        (host_port, guest_port) => Ok(Publish { address, host_port, guest_port, udp }),
+    }
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    let bytes = size::parse(text).map_err(|error| error.to_string())?;
+    Ok(bytes.checked_next_multiple_of(abi::PAGE_SIZE).unwrap_or(u64::MAX))
+}
+
+fn environment(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(text.to_owned()),
+        _ => Err("write NAME=VALUE".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn ports_are_read() {
+        let port = |address: Option<&str>, host_port, guest_port, udp| {
+            Ok(Publish { address: address.map(|a| a.parse().expect("an address")), host_port, guest_port, udp })
+        };
+        assert_eq!(publish("8080"), port(None, 8080, 8080, false));
+        assert_eq!(publish("80:8080"), port(None, 80, 8080, false));
+        assert_eq!(publish("0:53/udp"), port(None, 0, 53, true));
+        assert_eq!(publish("0.0.0.0:80:8080/tcp"), port(Some("0.0.0.0"), 80, 8080, false));
+        assert_eq!(publish("[::1]:80:8080"), port(Some("::1"), 80, 8080, false));
+    }
+
+    #[test]
+    fn wrong_ports_are_refused() {
+        for text in ["", "x", "80:", "80:0", "80:80:80", "80/sctp", "1.2.3:80:80", "[::1]80", "70000"] {
+            assert!(publish(text).is_err(), "{text}");
+        }
+    }
+}

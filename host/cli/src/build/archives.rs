@@ -1,0 +1,67 @@
+//! The folder that the linker looks into before it looks for the host's libraries: empty archives under the names that
+//! std asks for, so that nothing of the host gets in, and where the program has no line of ours, the library OS as
+//! `libc.a`.
+//!
+//! Cargo does not know that it links what lies there. So the folder's name is a digest of its contents: another library
+//! OS is another `-L` flag, and cargo links again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::cargo::Cargo;
+use super::package::Panic;
+use super::sources::Sources;
+
+/// What std, and crates after it, name on the linker's command line.
+const NAMES: [&str; 9] = ["c", "m", "gcc", "gcc_eh", "gcc_s", "pthread", "dl", "rt", "util"];
+/// An archive of nothing (`ar`'s magic string alone).
+const EMPTY: &[u8] = b"!<arch>\n";
+
+/// The library OS as bytes of a `libc.a`.
+pub(super) fn libc(cargo: &Cargo, sources: &Sources) -> Result<Vec<u8>> {
+    let archive = cargo.archive(sources)?;
+    fs::read(&archive).with_context(|| format!("cannot read {}", archive.display()))
+}
+
+/// The folder, filled.
+pub(super) fn folder(target: &Path, libc: Option<&[u8]>, panic: Panic) -> Result<PathBuf> {
+    let mut archives: BTreeMap<&str, Vec<u8>> = NAMES.map(|name| (name, EMPTY.to_vec())).into();
+    if let Some(libc) = libc {
+        archives.insert("c", libc.to_vec());
+    }
+    if panic == Panic::Unwind {
+        archives.insert("gcc_eh", unwinder()?);
+    }
+    let mut hasher = DefaultHasher::new();
+    archives.hash(&mut hasher);
+    let folder = target.join("link").join(format!("{:016x}", hasher.finish()));
+    if !folder.join("complete").is_file() {
+        let write = || {
+            fs::create_dir_all(&folder)?;
+            for (name, bytes) in &archives {
+                fs::write(folder.join(format!("lib{name}.a")), bytes)?;
+            }
+            fs::write(folder.join("complete"), [])
+        };
+        write().with_context(|| format!("cannot write {}", folder.display()))?;
+    }
+    Ok(folder)
+}
+
+/// The toolchain's unwinder, which panics that unwind need.
+fn unwinder() -> Result<Vec<u8>> {
+    let output = Command::new("cc")
+        .arg("-print-file-name=libgcc_eh.a")
+        .output()
+        .context("cannot start cc; `ampoule doctor` says how to get it")?;
+    let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !path.starts_with('/') {
+        bail!("the C compiler has no libgcc_eh.a: install gcc, or set `panic = \"abort\"` in the release profile");
+    }
+    fs::read(&path).with_context(|| format!("cannot read {path}"))
+}

@@ -1,0 +1,146 @@
+//! Running cargo: its progress on a terminal, nothing but errors elsewhere, and what it made.
+
+use std::ffi::OsString;
+use std::io::{BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::diagnostic::DiagnosticLevel;
+use cargo_metadata::{Artifact, Message};
+
+use super::flags::{self, TARGET};
+use super::missing;
+use super::package::{Package, Panic};
+use super::sources::Sources;
+use crate::arguments::BuildOptions;
+
+/// How this computer's cargo is called.
+pub(super) struct Cargo {
+    program: OsString,
+    is_terminal: bool,
+}
+
+/// A line of progress as cargo writes them, on a terminal only.
+pub(super) fn say(verb: &str, what: &str) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("\x1b[1;32m{verb:>12}\x1b[0m {what}");
+    }
+}
+
+fn is_error(level: DiagnosticLevel) -> bool {
+    matches!(level, DiagnosticLevel::Error | DiagnosticLevel::Ice)
+}
+
+impl Cargo {
+    pub(super) fn new() -> Self {
+        let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        Self { program, is_terminal: std::io::stderr().is_terminal() }
+    }
+
+    /// Links the package's binary. Gives the ELF file.
+    pub(super) fn program(
+        &self,
+        package: &Package,
+        options: &BuildOptions,
+        flags: &[String],
+        link: &[String],
+    ) -> Result<PathBuf> {
+        let mut command = self.command("rustc", &package.target_folder(), flags);
+        command.arg("--release").arg("--manifest-path").arg(&package.cargo_toml);
+        command.args(["--package", &package.name, "--bin", &package.bin]);
+        if !options.features.is_empty() {
+            command.arg("--features").arg(options.features.join(","));
+        }
+        for (asked, flag) in [
+            (options.no_default_features, "--no-default-features"),
+            (options.locked, "--locked"),
+            (options.offline, "--offline"),
+        ] {
+            if asked {
+                command.arg(flag);
+            }
+        }
+        // The debug file wants names and lines; the image is stripped when it is sealed.
+        command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
+        command.env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
+        command.env("CARGO_PROFILE_RELEASE_SPLIT_DEBUGINFO", "off");
+        let panic = if package.panic == Panic::Abort { "abort" } else { "unwind" };
+        command.env("CARGO_PROFILE_RELEASE_PANIC", panic);
+        command.arg("--").args(link);
+        let artifacts = self.run(command, &package.name)?;
+        let executable = artifacts.into_iter().filter(|a| a.target.name == package.bin).find_map(|a| a.executable);
+        executable.map(PathBuf::from).with_context(|| format!("cargo made no executable of {}", package.name))
+    }
+
+    /// Builds the library OS as an archive. Gives the `.a` file.
+    pub(super) fn archive(&self, sources: &Sources) -> Result<PathBuf> {
+        let command = self.part(sources, "ampoule-archive", &flags::archive(sources)?);
+        let artifacts = self.run(command, "the library OS")?;
+        let mut files = artifacts.into_iter().filter(|a| a.target.name == "c").flat_map(|a| a.filenames);
+        let archive = files.find(|file| file.extension() == Some("a"));
+        archive.map(PathBuf::from).context("cargo made no archive of the library OS")
+    }
+
+    /// Builds the exokernel. Gives the ELF file.
+    pub(super) fn exokernel(&self, sources: &Sources) -> Result<PathBuf> {
+        let command = self.part(sources, "ampoule-exokernel", &flags::exokernel(sources)?);
+        let artifacts = self.run(command, "the exokernel")?;
+        let executable = artifacts.into_iter().find_map(|a| a.executable);
+        executable.map(PathBuf::from).context("cargo made no executable of the exokernel")
+    }
+
+    /// Builds one of our own packages.
+    fn part(&self, sources: &Sources, package: &str, flags: &[String]) -> Command {
+        let mut command = self.command("build", &sources.target_folder(), flags);
+        command.args(["--profile", "image", "--package", package]);
+        command.arg("--manifest-path").arg(sources.root().join("Cargo.toml"));
+        command
+    }
+
+    fn command(&self, verb: &str, target_folder: &Path, flags: &[String]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args([verb, "--target", TARGET, "--target-dir"]).arg(target_folder);
+        match self.is_terminal {
+            true => command.arg("--message-format=json-diagnostic-rendered-ansi"),
+            false => command.args(["--quiet", "--message-format=json"]),
+        };
+        command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+        command.env("CARGO_INCREMENTAL", "0").env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
+        command
+    }
+
+    fn run(&self, mut command: Command, what: &str) -> Result<Vec<Artifact>> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start cargo; `ampoule doctor` says how to get it")?;
+        let output = child.stdout.take().context("cargo has no standard output")?;
+        let (mut artifacts, mut errors) = (Vec::new(), String::new());
+        for message in Message::parse_stream(BufReader::new(output)) {
+            match message.context("cargo's messages cannot be read")? {
+                Message::CompilerArtifact(artifact) => artifacts.push(artifact),
+                Message::CompilerMessage(message) => {
+                    let text = message.message.rendered.unwrap_or_default();
+                    if is_error(message.message.level) {
+                        errors.push_str(&text);
+                    } else if self.is_terminal {
+                        eprint!("{text}");
+                    }
+                }
+                _ => {}
+            }
+        }
+        if child.wait()?.success() {
+            return Ok(artifacts);
+        }
+        match missing::explain(&errors) {
+            Some(explanation) => bail!("cannot link {what}: {explanation}"),
+            None => {
+                eprint!("{errors}");
+                bail!("cannot build {what}: cargo says why above")
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The compiler's and the linker's flags. Everything that makes an image out of an ordinary program is here.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::package::Package;
+use super::sources::Sources;
+
+/// The target: the one whose prebuilt std asks for the libc symbols that the library OS offers.
+pub(super) const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// How every crate of an image is compiled: for a static position-independent file, and with frame pointers, which are
+/// all that a backtrace has where there is no unwinder.
+const COMPILE: [&str; 4] =
+    ["-Ctarget-feature=+crt-static", "-Crelocation-model=pie", "-Cforce-frame-pointers=yes", "--cfg=ampoule_image"];
+
+/// How the program is linked: without the host's start files and libraries, relocated by whoever loads it, with what
+/// relocation writes to set apart so that it can be sealed, and with nothing in the file that varies.
+const LINK: [&str; 8] = [
+    "-nostartfiles",
+    "-nostdlib",
+    "-static-pie",
+    "-Wl,-z,relro,-z,now",
+    "-Wl,-z,pack-relative-relocs",
+    "-Wl,--no-dynamic-linker",
+    "-Wl,--build-id=none",
+    "-Wl,--gc-sections",
+];
+
+/// Flags for every crate of the program.
+pub(super) fn program(package: &Package, sources: &Sources) -> Result<Vec<String>> {
+    let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
+    flags.extend(remap(&[
+        (package.workspace.clone(), "/program"),
+        (sources.root().to_owned(), "/ampoule"),
+        (package.target_folder(), "/target"),
+    ])?);
+    Ok(flags)
+}
+
+/// Flags for the library OS as an archive.
+pub(super) fn archive(sources: &Sources) -> Result<Vec<String>> {
+    let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
+    flags.extend(remap(&[(sources.root().to_owned(), "/ampoule"), (sources.target_folder(), "/target")])?);
+    Ok(flags)
+}
+
+/// Flags for the exokernel: code for ring 0, at the address its linker script gives, that keeps nothing below the stack
+/// pointer, where an interrupt would overwrite it.
+pub(super) fn exokernel(sources: &Sources) -> Result<Vec<String>> {
+    let mut flags: Vec<String> =
+        ["-Crelocation-model=static", "-Cno-redzone=yes", "-Ctarget-feature=+crt-static"].map(str::to_owned).to_vec();
+    flags.extend(remap(&[(sources.root().to_owned(), "/ampoule"), (sources.target_folder(), "/target")])?);
+    Ok(flags)
+}
+
+/// Flags for the program's own crate alone: those of the last link.
+pub(super) fn link(archives: &Path) -> Vec<String> {
+    let mut flags = vec![format!("-Lnative={}", archives.display())];
+    flags.extend(LINK.map(|flag| format!("-Clink-arg={flag}")));
+    flags
+}
+
+/// Gives every folder that may show up in the image a name that is the same everywhere. Of several that fit a path the
+/// last one counts.
+fn remap(folders: &[(PathBuf, &str)]) -> Result<Vec<String>> {
+    let mut all = vec![(cargo_home()?, "/cargo".to_owned())];
+    all.extend(folders.iter().map(|(folder, name)| (folder.clone(), (*name).to_owned())));
+    all.extend(standard_library()?);
+    Ok(all.iter().map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect())
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    let home = || env::home_dir().map(|home| home.join(".cargo"));
+    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).context("there is neither CARGO_HOME nor HOME")
+}
+
+/// The standard library's sources, where they are installed: rustc then names them by their place on this computer,
+/// and otherwise by their place in its repository.
+fn standard_library() -> Result<Option<(PathBuf, String)>> {
+    let folder = Path::new(rustc(&["--print", "sysroot"])?.trim()).join("lib/rustlib/src/rust");
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let version = rustc(&["-vV"])?;
+    let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: ")).unwrap_or("unknown");
+    Ok(Some((folder, format!("/rustc/{commit}"))))
+}
+
+fn rustc(arguments: &[&str]) -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .args(arguments)
+        .output()
+        .context("cannot start rustc; `ampoule doctor` says how to get it")?;
+    String::from_utf8(output.stdout).context("rustc answers in no UTF-8")
+}

@@ -1,0 +1,187 @@
+//! The package that is to become an image: what cargo knows of it, and what follows from that.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, TargetKind};
+use toml::de::DeTable;
+
+use super::flags::TARGET;
+use crate::arguments::BuildOptions;
+
+/// How the library OS gets into the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As a crate: the package depends on `ampoule`.
+    Line,
+    /// As the `libc.a` that the linker finds: the package knows nothing of us.
+    Archive,
+}
+
+/// What a panic does, as the package's profile says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Panic {
+    /// It ends the machine; no unwinder is linked.
+    Abort,
+    /// It unwinds its thread, with the toolchain's unwinder.
+    Unwind,
+}
+
+/// A package, and how it is to be built.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its Cargo.toml.
+    pub cargo_toml: PathBuf,
+    /// The binary.
+    pub bin: String,
+    /// The workspace's top folder.
+    pub workspace: PathBuf,
+    /// How the library OS gets in.
+    pub way: Way,
+    /// What a panic does.
+    pub panic: Panic,
+    cargo_target: PathBuf,
+}
+
+impl Package {
+    /// The package in `folder`, or the package `name` of the workspace there.
+    pub fn find(folder: &Path, name: Option<&str>, options: &BuildOptions) -> Result<Self> {
+        let cargo_toml = folder.join("Cargo.toml");
+        if !cargo_toml.is_file() {
+            bail!(
+                "no Cargo.toml in {}: name a package's folder, or make a package with `ampoule new`",
+                folder.display()
+            );
+        }
+        let metadata = metadata(&cargo_toml, options)?;
+        let package = choose(&metadata, &cargo_toml.canonicalize()?, name)?;
+        let workspace = metadata.workspace_root.clone().into_std_path_buf();
+        Ok(Self {
+            name: package.name.to_string(),
+            version: package.version.to_string(),
+            cargo_toml: package.manifest_path.clone().into_std_path_buf(),
+            bin: binary(package, options.bin.as_deref())?,
+            way: way(&metadata, package),
+            panic: panic(&workspace)?,
+            workspace,
+            cargo_target: metadata.target_directory.into_std_path_buf(),
+        })
+    }
+
+    /// Where everything that belongs to images is built: the image itself, and cargo's own folder for it.
+    pub fn target_folder(&self) -> PathBuf {
+        self.cargo_target.join("ampoule")
+    }
+}
+
+fn metadata(cargo_toml: &Path, options: &BuildOptions) -> Result<Metadata> {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(cargo_toml);
+    if !options.features.is_empty() {
+        command.features(CargoOpt::SomeFeatures(options.features.clone()));
+    }
+    if options.no_default_features {
+        command.features(CargoOpt::NoDefaultFeatures);
+    }
+    let mut others = vec!["--filter-platform".to_owned(), TARGET.to_owned()];
+    others.extend(options.locked.then(|| "--locked".to_owned()));
+    others.extend(options.offline.then(|| "--offline".to_owned()));
+    command.other_options(others).verbose(true);
+    match command.exec() {
+        Ok(metadata) => Ok(metadata),
+        Err(cargo_metadata::Error::CargoMetadata { stderr }) => {
+            Err(anyhow!("cargo cannot read {}: {}", cargo_toml.display(), stderr.trim().trim_start_matches("error: ")))
+        }
+        Err(cargo_metadata::Error::Io(error)) => {
+            Err(anyhow!("cannot start cargo: {error}; `ampoule doctor` says how to get it"))
+        }
+        Err(error) => Err(error).with_context(|| format!("cargo cannot read {}", cargo_toml.display())),
+    }
+}
+
+fn choose<'a>(metadata: &'a Metadata, cargo_toml: &Path, name: Option<&str>) -> Result<&'a cargo_metadata::Package> {
+    let members = metadata.workspace_packages();
+    if let Some(name) = name {
+        let found = members.iter().find(|package| package.name.as_str() == name);
+        return found.copied().ok_or_else(|| {
+            let workspace = &metadata.workspace_root;
+            anyhow!("`{name}` is neither a file, nor a folder, nor a package of the workspace in {workspace}")
+        });
+    }
+    if let Some(package) = members.iter().find(|package| package.manifest_path.as_std_path() == cargo_toml) {
+        return Ok(package);
+    }
+    let mut names: Vec<&str> = members.iter().map(|package| package.name.as_str()).collect();
+    names.sort_unstable();
+    bail!("{} is a workspace; name one of its packages: {}", cargo_toml.display(), names.join(", "))
+}
+
+fn binary(package: &cargo_metadata::Package, wanted: Option<&str>) -> Result<String> {
+    let is_binary = |target: &&cargo_metadata::Target| target.kind.contains(&TargetKind::Bin);
+    let names: Vec<&str> = package.targets.iter().filter(is_binary).map(|target| target.name.as_str()).collect();
+    let wanted = wanted.or(package.default_run.as_deref());
+    match (wanted, names.as_slice()) {
+        (_, []) => bail!("{} has no binary: an image needs a `src/main.rs`", package.name),
+        (Some(wanted), names) if names.contains(&wanted) => Ok(wanted.to_owned()),
+        (Some(wanted), names) => bail!("{} has no binary `{wanted}`; it has {}", package.name, names.join(", ")),
+        (None, [only]) => Ok((*only).to_owned()),
+        (None, names) => bail!("{} has several binaries; choose with --bin: {}", package.name, names.join(", ")),
+    }
+}
+
+/// Does the package reach the crate `ampoule`, with the features chosen?
+fn way(metadata: &Metadata, package: &cargo_metadata::Package) -> Way {
+    let Some(resolve) = &metadata.resolve else { return Way::Archive };
+    let mut seen = std::collections::HashSet::new();
+    let mut queue = vec![&package.id];
+    while let Some(id) = queue.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        if metadata.packages.iter().any(|p| p.id == *id && p.name.as_str() == "ampoule") {
+            return Way::Line;
+        }
+        if let Some(node) = resolve.nodes.iter().find(|node| node.id == *id) {
+            let is_normal = |dep: &&cargo_metadata::NodeDep| {
+                dep.dep_kinds.iter().any(|kind| kind.kind == cargo_metadata::DependencyKind::Normal)
+            };
+            queue.extend(node.deps.iter().filter(is_normal).map(|dep| &dep.pkg));
+        }
+    }
+    Way::Archive
+}
+
+/// What the workspace's release profile, or the variable that overrides it, says of panics.
+fn panic(workspace: &Path) -> Result<Panic> {
+    let file = workspace.join("Cargo.toml");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let value = match env::var("CARGO_PROFILE_RELEASE_PANIC") {
+        Ok(value) => Some(value),
+        Err(_) => profile_panic(&text),
+    };
+    Ok(if value.as_deref() == Some("abort") { Panic::Abort } else { Panic::Unwind })
+}
+
+fn profile_panic(cargo_toml: &str) -> Option<String> {
+    let document = DeTable::parse(cargo_toml).ok()?;
+    let release = document.get_ref().get("profile")?.get_ref().as_table()?.get("release")?;
+    release.get_ref().as_table()?.get("panic")?.get_ref().as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::profile_panic;
+
+    #[test]
+    fn the_profile_says_what_a_panic_does() {
+        assert_eq!(profile_panic("[profile.release]\npanic = \"abort\"").as_deref(), Some("abort"));
+        assert_eq!(profile_panic("[profile.release]\nlto = true"), None);
+        assert_eq!(profile_panic("[package]\nname = \"x\""), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! `ampoule run`: runs an image, and ends as its program ends.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use abi::manifest::{Manifest, Protocol};
+use anyhow::Context;
+use image::Image;
+use monitor::{Backend, Notice, Options, Program};
+
+use crate::Failure;
+use crate::arguments::{On, Publish, Run};
+
+/// Runs what is named; the status is the guest's.
+pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
+    let path = super::target::image(&arguments.target, &arguments.options)?;
+    let image = Image::open(&path).map_err(|error| Failure::Input(error.into()))?;
+    let options = options(&arguments, image.manifest())?;
+    if arguments.on == On::Auto && std::io::stderr().is_terminal() {
+        eprintln!("running {} as a process", path.display());
+    }
+    let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest() };
+    let outcome = monitor::run(&program, &options).with_context(|| format!("cannot run {}", path.display()))?;
+    Ok(outcome.status)
+}
+
+fn options(arguments: &Run, manifest: &Manifest) -> Result<Options, Failure> {
+    Ok(Options {
+        backend: backend(arguments),
+        memory: arguments.memory,
+        arguments: guest_arguments(&arguments.arguments, manifest)?,
+        environment: arguments.env.clone(),
+        publish: arguments.publish.iter().map(|publish| published(publish, manifest)).collect::<Result<_, _>>()?,
+        notify: Some(notify),
+        ..Options::default()
+    })
+}
+
+fn backend(arguments: &Run) -> Backend {
+    match arguments.on {
+        On::Auto | On::Process => Backend::Process,
+        On::Qemu => Backend::Process,
+    }
+}
+
+/// The program's name and the arguments given, or `None`: the manifest's own.
+fn guest_arguments(given: &[OsString], manifest: &Manifest) -> Result<Option<Vec<String>>, Failure> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let text = |argument: &OsString| {
+        let error = || Failure::input(format!("the argument {argument:?} is no UTF-8; a guest takes nothing else"));
+        argument.to_str().map(str::to_owned).ok_or_else(error)
+    };
+    let all = std::iter::once(Ok(manifest.name.clone())).chain(given.iter().map(text));
+    all.collect::<Result<_, _>>().map(Some)
+}
+
+/// A port that the manifest lists, and where it is to be reached.
+fn published(publish: &Publish, manifest: &Manifest) -> Result<monitor::Publish, Failure> {
+    let (protocol, word) = if publish.udp { (Protocol::Udp, "udp") } else { (Protocol::Tcp, "tcp") };
+    let port = publish.guest_port;
+    if !manifest.network.as_ref().is_some_and(|network| network.may_listen(protocol, port)) {
+        return Err(Failure::input(format!(
+            "the image may not listen on {word} port {port}; \
+             its manifest would have to say `net.listen = [\"{word}/{port}\"]`"
+        )));
+    }
+    let address = publish.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    Ok(monitor::Publish { protocol, host: SocketAddr::new(address, publish.host_port), port })
+}
+
+/// Tells the operator where the machine is to be reached.
+fn notify(notice: &Notice) {
+    match notice {
+        Notice::Listening { protocol: Protocol::Tcp, host, .. } => eprintln!("listening on http://{host}/"),
+        Notice::Listening { host, .. } => eprintln!("listening on udp {host}"),
+        Notice::PortInUse { .. } => eprintln!("error: {notice}"),
+    }
+}

@@ -1,0 +1,48 @@
+//! The tool, `ampoule`: it reads the command line, calls the libraries, and says what came of it.
+//!
+//! [`arguments`] is the command line, [`commands`] does what it asks. [`build`] makes images out of Cargo packages, with
+//! [`manifest`] reading what the package says about its machine; sealing itself is `ampoule-image`'s, running
+//! `ampoule-monitor`'s. `cargo ampoule` is the same tool under another name.
+//!
+//! `ampoule run FILE.img` starts a machine in about a millisecond, so nothing here does work before it is needed: no
+//! cargo, no probing, no thread.
+#![forbid(unsafe_code)]
+
+pub mod arguments;
+pub mod build;
+pub mod commands;
+mod failure;
+pub mod manifest;
+pub mod size;
+
+pub use failure::Failure;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The tool, given its command line from the program's name on. Returns the status to exit with: the guest's own where a
+/// guest ran, 2 for a wrong command line or image, 1 for any other failure.
+pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match arguments::Arguments::try_parse_from(command_line) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    match commands::perform(arguments.command) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+/// `cargo ampoule …` runs `cargo-ampoule ampoule …`: the same command line without cargo's own word.
+pub fn cargo_main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut words: Vec<OsString> = command_line.into_iter().collect();
+    if words.get(1).is_some_and(|word| word == "ampoule") {
+        words.remove(1);
+    }
+    main(words)
+}

@@ -1,0 +1,171 @@
+//! `[package.metadata.ampoule]`, key by key, each with the place where it stands.
+
+use std::ops::Range;
+
+use abi::PAGE_SIZE;
+use abi::manifest::{Manifest, Network};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{LEAST_MEMORY, LEAST_STACK, MOST_MEMORY, Problem, network};
+use crate::size::{self, Size};
+
+const SECTION: &str = "package.metadata.ampoule";
+const KEYS: &str = "`args`, `env`, `memory`, `net`, `stack`";
+const NET_KEYS: &str = "`connect`, `listen`";
+
+/// A problem and its place.
+pub(super) struct Fault {
+    /// Bytes from the start of the text.
+    pub(super) offset: usize,
+    /// The key, with dots.
+    pub(super) key: String,
+    /// What is wrong.
+    pub(super) problem: Problem,
+}
+
+type Value<'i> = Spanned<DeValue<'i>>;
+
+/// Fills `manifest` from the text of a Cargo.toml.
+pub(super) fn read(text: &str, manifest: &mut Manifest) -> Result<(), Fault> {
+    let document = DeTable::parse(text).map_err(|error| Fault {
+        offset: error.span().map_or(0, |span| span.start),
+        key: String::new(),
+        problem: Problem::Toml(error.message().to_owned()),
+    })?;
+    let Some(section) = find(document.get_ref()) else { return Ok(()) };
+    let table = as_table(section, SECTION)?;
+    let mut stack = None;
+    for (name, value) in table {
+        let key = format!("{SECTION}.{}", name.get_ref());
+        match name.get_ref().as_ref() {
+            "memory" => manifest.memory = memory(&key, value)?,
+            "stack" => stack = Some((key, value)),
+            "args" => manifest.arguments = strings(&key, value, |_, text| plain(text))?,
+            "env" => manifest.environment = environment(&key, value)?,
+            "net" => manifest.network = Some(net(&key, value)?),
+            _ => return Err(fault(name.span(), key, Problem::UnknownKey(KEYS.into()))),
+        }
+    }
+    if let Some((key, value)) = stack {
+        manifest.stack = self::stack(&key, value, manifest.memory)?;
+    }
+    Ok(())
+}
+
+/// `package.metadata.ampoule` of the document, if it is there.
+fn find<'a, 'i>(document: &'a DeTable<'i>) -> Option<&'a Value<'i>> {
+    let package = document.get("package")?.get_ref().as_table()?;
+    package.get("metadata")?.get_ref().as_table()?.get("ampoule")
+}
+
+fn memory(key: &str, value: &Value<'_>) -> Result<u64, Fault> {
+    let (bytes, given) = bytes(key, value)?;
+    let reason = match bytes {
+        0..LEAST_MEMORY => format!("no machine has less than {}", Size(LEAST_MEMORY)),
+        LEAST_MEMORY..=MOST_MEMORY => return Ok(bytes),
+        _ => format!("no machine has more than {}", Size(MOST_MEMORY)),
+    };
+    Err(fault(value.span(), key, Problem::ImpossibleSize { given, reason }))
+}
+
+fn stack(key: &str, value: &Value<'_>, memory: u64) -> Result<u64, Fault> {
+    let (bytes, given) = bytes(key, value)?;
+    let reason = if bytes < LEAST_STACK {
+        format!("a stack has at least {}", Size(LEAST_STACK))
+    } else if bytes > memory / 2 {
+        format!("it is more than half of the memory, which is {}", Size(memory))
+    } else {
+        return Ok(bytes);
+    };
+    Err(fault(value.span(), key, Problem::ImpossibleSize { given, reason }))
+}
+
+/// A size in bytes, a whole number of pages, and the text it was given as.
+fn bytes(key: &str, value: &Value<'_>) -> Result<(u64, String), Fault> {
+    let given = match value.get_ref() {
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::String(text) => text.to_string(),
+        other => return Err(wrong_type(value, key, "a size such as \"64M\"", other)),
+    };
+    let parsed = match value.get_ref() {
+        DeValue::Integer(number) => {
+            u64::from_str_radix(number.as_str(), number.radix()).map_err(|_| size::SizeError::Syntax)
+        }
+        _ => size::parse(&given),
+    };
+    match parsed {
+        Ok(bytes) => Ok((bytes.checked_next_multiple_of(PAGE_SIZE).unwrap_or(u64::MAX), given)),
+        Err(error) => Err(fault(value.span(), key, Problem::NoSize(given, error))),
+    }
+}
+
+fn environment(key: &str, value: &Value<'_>) -> Result<Vec<String>, Fault> {
+    let mut entries = Vec::new();
+    for (name, value) in as_table(value, key)? {
+        let text = as_text(value, &format!("{key}.{}", name.get_ref()))?;
+        let problem = match name.get_ref() {
+            name if name.is_empty() || name.contains('=') => Err(Problem::EnvironmentName),
+            name => plain(name).and(plain(text)),
+        };
+        problem.map_err(|problem| fault(name.span(), format!("{key}.{}", name.get_ref()), problem))?;
+        entries.push(format!("{}={text}", name.get_ref()));
+    }
+    Ok(entries)
+}
+
+fn net(key: &str, value: &Value<'_>) -> Result<Network, Fault> {
+    let mut rules = Network::default();
+    for (name, value) in as_table(value, key)? {
+        let key = format!("{key}.{}", name.get_ref());
+        match name.get_ref().as_ref() {
+            "listen" => rules.listen = strings(&key, value, |_, text| network::listen(text))?,
+            "connect" => rules.connect = strings(&key, value, |_, text| network::connect(text))?,
+            _ => return Err(fault(name.span(), key, Problem::UnknownKey(NET_KEYS.into()))),
+        }
+    }
+    Ok(rules)
+}
+
+/// An array of strings, each read by `read`.
+fn strings<T>(key: &str, value: &Value<'_>, read: impl Fn(usize, &str) -> Result<T, Problem>) -> Result<Vec<T>, Fault> {
+    let Some(array) = value.get_ref().as_array() else {
+        return Err(wrong_type(value, key, "an array of strings", value.get_ref()));
+    };
+    let read_one = |(index, value): (usize, &Value<'_>)| {
+        let key = format!("{key}[{index}]");
+        let text = as_text(value, &key)?;
+        read(index, text).map_err(|problem| fault(value.span(), key, problem))
+    };
+    array.iter().enumerate().map(read_one).collect()
+}
+
+/// A string that a program can be given.
+fn plain(text: &str) -> Result<String, Problem> {
+    if text.contains('\0') { Err(Problem::Nul) } else { Ok(text.to_owned()) }
+}
+
+fn as_text<'a>(value: &'a Value<'_>, key: &str) -> Result<&'a str, Fault> {
+    value.get_ref().as_str().ok_or_else(|| wrong_type(value, key, "a string", value.get_ref()))
+}
+
+fn as_table<'a, 'i>(value: &'a Value<'i>, key: &str) -> Result<&'a DeTable<'i>, Fault> {
+    value.get_ref().as_table().ok_or_else(|| wrong_type(value, key, "a table", value.get_ref()))
+}
+
+fn wrong_type(place: &Value<'_>, key: &str, expected: &'static str, found: &DeValue<'_>) -> Fault {
+    let found = match found {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    };
+    fault(place.span(), key, Problem::WrongType { expected, found })
+}
+
+fn fault(place: Range<usize>, key: impl Into<String>, problem: Problem) -> Fault {
+    Fault { offset: place.start, key: key.into(), problem }
+}
