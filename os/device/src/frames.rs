@@ -5,13 +5,23 @@
 pub struct Capabilities {
     /// The largest frame, in bytes, without the frame check sequence.
     pub frame_max: usize,
-    /// Received TCP and UDP checksums are already verified (or the bytes never left the host).
-    pub receive_checksummed: bool,
-    /// The device completes TCP and UDP checksums of frames whose checksum field holds the pseudo-header's sum.
+    /// The device completes TCP and UDP checksums whose field holds the pseudo-header's sum; see [`Checksum`].
     pub transmit_checksums: bool,
 }
 
+/// A transport checksum that the device is to complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checksum {
+    /// Where in the frame the checksummed bytes start, which is the transport header.
+    pub start: u16,
+    /// Where the checksum's field is, counted from `start`.
+    pub offset: u16,
+}
+
 /// A device that carries Ethernet frames (IEEE 802.3 §3, without preamble and check sequence).
+///
+/// What differs from frame to frame is said with the frame: whether a received one was verified depends on where it came
+/// from, and whether a sent one has a checksum to complete is known only once it is written.
 pub trait Frames: Sync {
     /// The station's address.
     fn address(&self) -> [u8; 6];
@@ -19,12 +29,17 @@ pub trait Frames: Sync {
     /// What the device does for the stack; constant.
     fn capabilities(&self) -> Capabilities;
 
-    /// Hands one received frame to `take`, if there is one, and says whether there was.
-    fn receive(&self, take: &mut dyn FnMut(&mut [u8])) -> bool;
+    /// Hands one received frame to `take`, if there is one, and says whether there was. The second argument tells whether
+    /// the frame's TCP or UDP checksum needs no look: it was verified, or the frame never left the host.
+    /// `take` MAY transmit; it MUST NOT receive.
+    fn receive(&self, take: &mut dyn FnMut(&mut [u8], bool)) -> bool;
 
-    /// Lets `fill` write a frame of `length` bytes and queues it; false, without calling `fill`, if there is no room.
-    /// `checksum` names the transport checksum to complete: (offset of the transport header, of its checksum field).
-    fn transmit(&self, length: usize, checksum: Option<(u16, u16)>, fill: &mut dyn FnMut(&mut [u8])) -> bool;
+    /// Would [`Frames::transmit`] take a frame now?
+    fn room(&self) -> bool;
+
+    /// Lets `fill` write a frame of `length` bytes, zeroed or not, and queues it; false, without calling `fill`, if there
+    /// is no room or the frame is too long. `fill` names the checksum to complete, if there is one.
+    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<Checksum>) -> bool;
 
     /// Tells the device of all frames queued since the last call. MUST be called before the machine waits.
     fn flush(&self);

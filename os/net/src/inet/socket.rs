@@ -1,0 +1,262 @@
+//! What the stack keeps of a socket.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use device::{Family, Kind, Ready, Watch};
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::{tcp, udp};
+use smoltcp::time::Instant;
+
+/// A socket.
+pub(super) struct Socket {
+    pub(super) family: Family,
+    pub(super) kind: Kind,
+    /// What it was bound to; for a connection its own end.
+    pub(super) local: Option<SocketAddr>,
+    /// It stands in the index of ports.
+    pub(super) owns_port: bool,
+    pub(super) watch: Option<Arc<dyn Watch>>,
+    /// The pending error, a Linux errno.
+    pub(super) error: Option<i32>,
+    pub(super) options: Options,
+    /// It stands in the list of those to be transmitted from.
+    pub(super) dirty: bool,
+    /// The earliest timer that stands in the heap for it.
+    pub(super) timer: Option<Instant>,
+    pub(super) body: Body,
+}
+
+/// What a socket is doing.
+pub(super) enum Body {
+    /// A stream that neither listens nor connects yet.
+    Idle,
+    /// It accepts connections.
+    Listener(Listener),
+    /// A connection, or one that is being made.
+    Connection(Box<Connection>),
+    /// Datagrams.
+    Datagram(Box<Datagram>),
+}
+
+#[derive(Default)]
+pub(super) struct Listener {
+    /// Established, oldest first.
+    pub(super) waiting: VecDeque<u32>,
+    /// Not yet established.
+    pub(super) embryos: u32,
+    pub(super) backlog: u32,
+}
+
+pub(super) struct Connection {
+    /// One socket alone, so that whoever processes a segment asks only the one that it is for.
+    pub(super) set: SocketSet<'static>,
+    pub(super) handle: SocketHandle,
+    pub(super) remote: SocketAddr,
+    /// Its listener, until it is accepted.
+    pub(super) parent: Option<u32>,
+    /// The program has closed it.
+    pub(super) orphan: bool,
+    pub(super) receive_shut: bool,
+    pub(super) send_shut: bool,
+    /// The program found no room to send.
+    pub(super) starved: bool,
+    /// Bytes read since the window was last looked at.
+    pub(super) consumed: usize,
+    /// It became readable in the last poll, and nothing was sent on it since.
+    pub(super) answer_due: bool,
+}
+
+impl Connection {
+    pub(super) fn tcp(&self) -> &tcp::Socket<'static> {
+        self.set.get(self.handle)
+    }
+
+    pub(super) fn tcp_mut(&mut self) -> &mut tcp::Socket<'static> {
+        self.set.get_mut(self.handle)
+    }
+
+    /// Will the peer send no more?
+    pub(super) fn peer_done(&self) -> bool {
+        use tcp::State::*;
+        matches!(self.tcp().state(), CloseWait | LastAck | Closing | TimeWait | Closed)
+    }
+}
+
+pub(super) struct Datagram {
+    /// For sending only: what is received is queued here, by need. Made at the first send.
+    pub(super) out: Option<(SocketSet<'static>, SocketHandle)>,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) queue: VecDeque<(SocketAddr, Box<[u8]>)>,
+    pub(super) queued_bytes: usize,
+    pub(super) starved: bool,
+    pub(super) receive_shut: bool,
+    pub(super) send_shut: bool,
+    /// It belongs to the resolver.
+    pub(super) internal: bool,
+}
+
+impl Datagram {
+    pub(super) fn udp_mut(&mut self) -> Option<&mut udp::Socket<'static>> {
+        self.out.as_mut().map(|(set, handle)| set.get_mut(*handle))
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Options {
+    pub(super) keep_alive: bool,
+    pub(super) keep_idle: u32,
+    pub(super) keep_interval: u32,
+    pub(super) keep_count: u32,
+    pub(super) broadcast: bool,
+    pub(super) hop_limit: u32,
+    pub(super) linger: u32,
+    pub(super) only_v6: bool,
+    pub(super) reuse_port: bool,
+}
+
+impl Options {
+    /// Linux's defaults.
+    pub(super) const DEFAULT: Self = Self {
+        keep_alive: false,
+        keep_idle: 7200,
+        keep_interval: 75,
+        keep_count: 9,
+        broadcast: false,
+        hop_limit: 64,
+        linger: 0,
+        only_v6: false,
+        reuse_port: false,
+    };
+}
+
+impl Socket {
+    pub(super) fn new(family: Family, kind: Kind, body: Body) -> Self {
+        Self {
+            family,
+            kind,
+            local: None,
+            owns_port: false,
+            watch: None,
+            error: None,
+            options: Options::DEFAULT,
+            dirty: false,
+            timer: None,
+            body,
+        }
+    }
+
+    /// Tells whoever watches.
+    pub(super) fn changed(&self) {
+        if let Some(watch) = &self.watch {
+            watch.changed();
+        }
+    }
+
+    pub(super) fn connection(&mut self) -> Option<&mut Connection> {
+        match &mut self.body {
+            Body::Connection(connection) => Some(connection),
+            _ => None,
+        }
+    }
+
+    pub(super) fn datagram(&mut self) -> Option<&mut Datagram> {
+        match &mut self.body {
+            Body::Datagram(datagram) => Some(datagram),
+            _ => None,
+        }
+    }
+
+    /// Would what was bound here take what is sent to `to`?
+    pub(super) fn takes(&self, to: IpAddr) -> bool {
+        match self.local.map(|l| l.ip()) {
+            Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => to.is_ipv4(),
+            Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => to.is_ipv6() || !self.options.only_v6,
+            Some(own) => own == to,
+            None => false,
+        }
+    }
+
+    /// An address as the program is to see it: on an IPv6 socket IPv4 addresses are mapped (RFC 4291 §2.5.5.2).
+    pub(super) fn outward(&self, address: SocketAddr) -> SocketAddr {
+        outward(self.family, address)
+    }
+
+    /// What it is ready for.
+    pub(super) fn ready(&self) -> Ready {
+        let mut ready = match &self.body {
+            Body::Idle => Ready::WRITE | Ready::HANG_UP,
+            Body::Listener(listener) if listener.waiting.is_empty() => Ready::default(),
+            Body::Listener(_) => Ready::READ,
+            Body::Connection(connection) => connection.ready(),
+            Body::Datagram(datagram) => datagram.ready(),
+        };
+        if self.error.is_some() {
+            ready = ready | Ready::ERROR | Ready::READ | Ready::WRITE;
+        }
+        ready
+    }
+}
+
+impl Connection {
+    fn ready(&self) -> Ready {
+        use tcp::State::*;
+        let tcp = self.tcp();
+        if matches!(tcp.state(), SynSent | SynReceived | Listen) {
+            return Ready::default();
+        }
+        let mut ready = Ready::default();
+        let ended = self.peer_done() || self.receive_shut;
+        if tcp.can_recv() || ended {
+            ready = ready | Ready::READ;
+        }
+        if ended {
+            ready = ready | Ready::READ_END;
+        }
+        let sending_over = self.send_shut || !tcp.may_send();
+        if tcp.can_send() || sending_over {
+            ready = ready | Ready::WRITE;
+        }
+        if ended && sending_over {
+            ready = ready | Ready::HANG_UP;
+        }
+        ready
+    }
+}
+
+impl Datagram {
+    fn ready(&self) -> Ready {
+        let mut ready = Ready::default();
+        if !self.queue.is_empty() || self.receive_shut {
+            ready = ready | Ready::READ;
+        }
+        if self.receive_shut {
+            ready = ready | Ready::READ_END;
+        }
+        let full = match &self.out {
+            Some((set, handle)) => !set.get::<udp::Socket>(*handle).can_send(),
+            None => false,
+        };
+        if !full || self.send_shut {
+            ready = ready | Ready::WRITE;
+        }
+        ready
+    }
+}
+
+/// See [`Socket::outward`].
+pub(super) fn outward(family: Family, address: SocketAddr) -> SocketAddr {
+    match (family, address) {
+        (Family::V6, SocketAddr::V4(v4)) => SocketAddr::new(IpAddr::V6(v4.ip().to_ipv6_mapped()), v4.port()),
+        _ => address,
+    }
+}
+
+/// The address inside: IPv4 wherever it is one. `None` if a socket of this family cannot use it.
+pub(super) fn inward(family: Family, address: SocketAddr) -> Option<SocketAddr> {
+    if family == Family::V4 && address.is_ipv6() {
+        return None;
+    }
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+}

@@ -1,0 +1,107 @@
+//! TIME-WAIT (RFC 9293 §3.6.1) after a socket is gone: a few words a connection instead of its buffers.
+//!
+//! What is left to do for such a connection is to answer a peer that did not hear our last acknowledgement, and that
+//! answer can be made from the peer's own segment alone.
+
+use crate::checksum::{self, ETHERNET};
+use alloc::collections::VecDeque;
+use core::net::SocketAddr;
+use device::Frames;
+use smoltcp::time::{Duration, Instant};
+
+/// How long (Linux's TCP_TIMEWAIT_LEN).
+const LENGTH: Duration = Duration::from_secs(60);
+/// How many at most; then the oldest goes early.
+const MOST: usize = 4096;
+
+const FIN: u8 = 1;
+const ACK: u8 = 16;
+
+#[derive(Default)]
+pub(super) struct TimeWait {
+    /// In the order of their ends.
+    queue: VecDeque<(Instant, SocketAddr, SocketAddr)>,
+}
+
+impl TimeWait {
+    pub(super) fn insert(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr) {
+        self.expire(now);
+        if self.queue.len() == MOST {
+            self.queue.pop_front();
+        }
+        self.queue.push_back((now + LENGTH, local, remote));
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while self.queue.front().is_some_and(|(end, ..)| *end <= now) {
+            self.queue.pop_front();
+        }
+    }
+
+    /// Is this connection in TIME-WAIT? Asked only for segments that no socket wants.
+    pub(super) fn contains(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr) -> bool {
+        self.expire(now);
+        self.queue.iter().any(|(_, l, r)| (*l, *r) == (local, remote))
+    }
+
+    /// The peer opens the connection anew (RFC 9293 §3.6.1 allows it).
+    pub(super) fn remove(&mut self, local: SocketAddr, remote: SocketAddr) {
+        if let Some(at) = self.queue.iter().position(|(_, l, r)| (*l, *r) == (local, remote)) {
+            self.queue.remove(at);
+        }
+    }
+}
+
+/// Acknowledges a segment that came again: its own numbers the other way round. `frame` is an IPv4 or IPv6 TCP frame.
+pub(super) fn acknowledge(frames: &dyn Frames, offload: bool, frame: &[u8]) {
+    let Some((ip, tcp, end)) = parts(frame) else { return };
+    let segment = &frame[tcp..end];
+    let header = usize::from(segment[12] >> 4) * 4;
+    let flags = segment[13];
+    let Some(payload) = segment.len().checked_sub(header) else { return };
+    if flags & ACK == 0 || (payload == 0 && flags & FIN == 0) {
+        return;
+    }
+    let sequence = u32::from_be_bytes([segment[4], segment[5], segment[6], segment[7]]);
+    let next = sequence.wrapping_add(payload as u32).wrapping_add(u32::from(flags & FIN));
+    frames.transmit(tcp + 20, &mut |out| {
+        out.copy_from_slice(&frame[..tcp + 20]);
+        out[..6].copy_from_slice(&frame[6..12]);
+        out[6..12].copy_from_slice(&frame[..6]);
+        let length = 20u16;
+        if ip == 4 {
+            out[26..30].copy_from_slice(&frame[30..34]);
+            out[30..34].copy_from_slice(&frame[26..30]);
+            out[16..18].copy_from_slice(&((tcp - ETHERNET) as u16 + length).to_be_bytes());
+            out[24..26].fill(0);
+            let sum = checksum::header(&out[ETHERNET..tcp]);
+            out[24..26].copy_from_slice(&sum.to_be_bytes());
+        } else {
+            out[22..38].copy_from_slice(&frame[38..54]);
+            out[38..54].copy_from_slice(&frame[22..38]);
+            out[18..20].copy_from_slice(&length.to_be_bytes());
+        }
+        out[tcp..tcp + 2].copy_from_slice(&segment[2..4]);
+        out[tcp + 2..tcp + 4].copy_from_slice(&segment[..2]);
+        out[tcp + 4..tcp + 8].copy_from_slice(&segment[8..12]);
+        out[tcp + 8..tcp + 12].copy_from_slice(&next.to_be_bytes());
+        out[tcp + 12] = 5 << 4;
+        out[tcp + 13] = ACK;
+        out[tcp + 14..tcp + 20].fill(0);
+        checksum::complete(out, offload)
+    });
+}
+
+/// IP version, where the TCP header starts, and where the segment ends.
+fn parts(frame: &[u8]) -> Option<(u8, usize, usize)> {
+    let packet = frame.get(ETHERNET..)?;
+    let (version, header, length) = match frame.get(12..14)? {
+        [0x08, 0x00] if packet.len() >= 20 => {
+            (4, usize::from(packet[0] & 15) * 4, usize::from(u16::from_be_bytes([packet[2], packet[3]])))
+        }
+        [0x86, 0xdd] if packet.len() >= 40 => (6, 40, 40 + usize::from(u16::from_be_bytes([packet[4], packet[5]]))),
+        _ => return None,
+    };
+    let (tcp, end) = (ETHERNET + header, ETHERNET + length);
+    (header >= 20 && end <= frame.len() && end >= tcp + 20).then_some((version, tcp, end))
+}

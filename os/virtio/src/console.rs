@@ -1,0 +1,258 @@
+//! The console: our own three-queue device ([`abi::console`]), or port 0 of a virtio-console (VIRTIO 1.2 §5.3).
+//!
+//! Output is copied into a few pages that are shared with the device. Where a kick costs an exit, bytes gather there
+//! until a page is full or somebody flushes; where it is a plain call they are on their way before `write` returns.
+//! Input buffers are posted at the first read, so that a program which reads nothing takes nothing from its terminal.
+
+use crate::memory::Block;
+use crate::platform;
+use crate::queue::Queue;
+use crate::transport::{Opened, Wanted, open};
+use abi::boot::{DEVICE_FLAG_CHEAP_KICK, Device, TRANSPORT_SHARED};
+use abi::console::{QUEUE_ERROR, QUEUE_INPUT, QUEUE_OUTPUT};
+use abi::ring::Buffer;
+use alloc::vec::Vec;
+use device::{Input, Stream};
+use sync::SpinLock;
+
+/// Bytes of a buffer.
+const BUFFER: usize = 4096;
+/// Buffers of each output stream, and of input.
+const BUFFERS: usize = 4;
+/// At the machine's end, how long `flush` waits for the far side: so many pauses of so many ns.
+const LAST_PAUSES: (usize, u64) = (1000, 1_000_000);
+
+const SHARED: Wanted = Wanted { name: "console", features: 0, queue_sizes: &[16, 16, 16] };
+const VIRTIO: Wanted = Wanted { name: "console", features: 0, queue_sizes: &[16, 16] };
+
+/// The driver.
+pub(crate) struct Console {
+    input: SpinLock<Source>,
+    output: SpinLock<Sink>,
+    /// Standard error's own queue; a virtio-console has none, and then it shares the other.
+    error: Option<SpinLock<Sink>>,
+}
+
+impl Console {
+    /// Opens device number `index`.
+    pub(crate) fn open(index: usize, device: &Device) -> Option<Self> {
+        let shared = device.transport == TRANSPORT_SHARED;
+        let Opened { queues, .. } = open(index, device, if shared { &SHARED } else { &VIRTIO })?;
+        let cheap = device.flags & DEVICE_FLAG_CHEAP_KICK != 0;
+        let mut queues = queues.into_iter();
+        // The order is that of the queue numbers, in both devices alike.
+        const { assert!(QUEUE_INPUT == 0 && QUEUE_OUTPUT == 1 && QUEUE_ERROR == 2) };
+        let input = SpinLock::new(Source::new(queues.next()?, shared)?);
+        let output = SpinLock::new(Sink::new(queues.next()?, cheap)?);
+        let error = match queues.next() {
+            Some(queue) => Some(SpinLock::new(Sink::new(queue, cheap)?)),
+            None => None,
+        };
+        Some(Self { input, output, error })
+    }
+
+    fn sink(&self, stream: Stream) -> &SpinLock<Sink> {
+        match (stream, &self.error) {
+            (Stream::Error, Some(sink)) => sink,
+            _ => &self.output,
+        }
+    }
+
+    fn sinks(&self) -> impl Iterator<Item = &SpinLock<Sink>> {
+        core::iter::once(&self.output).chain(&self.error)
+    }
+}
+
+impl device::Console for Console {
+    fn write(&self, stream: Stream, bytes: &[u8]) -> usize {
+        self.sink(stream).lock().write(bytes)
+    }
+
+    fn flush(&self) {
+        for sink in self.sinks() {
+            sink.lock().flush();
+        }
+        let (pauses, ns) = LAST_PAUSES;
+        let mut left = if platform::ending() { pauses } else { 0 };
+        while left > 0 && self.sinks().any(|sink| sink.lock().busy()) {
+            platform::pause(ns);
+            left -= 1;
+        }
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> Input {
+        self.input.lock().read(buffer)
+    }
+
+    fn poll(&self) -> bool {
+        let mut news = self.input.lock().poll();
+        for sink in self.sinks() {
+            news |= sink.lock().poll();
+        }
+        news
+    }
+
+    fn arm(&self) -> bool {
+        let mut more = self.input.lock().arm();
+        for sink in self.sinks() {
+            more |= sink.lock().arm();
+        }
+        more
+    }
+}
+
+/// One output stream.
+struct Sink {
+    queue: Queue,
+    memory: Block,
+    free: Vec<u16>,
+    /// A buffer that is being filled, and how far.
+    filling: Option<(u16, usize)>,
+    cheap: bool,
+    /// Somebody found no room.
+    starved: bool,
+}
+
+impl Sink {
+    fn new(mut queue: Queue, cheap: bool) -> Option<Self> {
+        queue.disarm();
+        let memory = Block::new(BUFFERS.min(queue.size()), BUFFER)?;
+        let free = (0..memory.count() as u16).rev().collect();
+        Some(Self { queue, memory, free, filling: None, cheap, starved: false })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let Some((buffer, at)) = self.filling.or_else(|| self.fresh()) else {
+                self.starved = true;
+                break;
+            };
+            let part = (bytes.len() - taken).min(BUFFER - at);
+            let room = &mut self.memory.bytes(usize::from(buffer))[at..at + part];
+            room.copy_from_slice(&bytes[taken..taken + part]);
+            taken += part;
+            self.filling = Some((buffer, at + part));
+            if at + part == BUFFER {
+                self.submit();
+            }
+        }
+        if self.cheap {
+            self.flush();
+        }
+        taken
+    }
+
+    /// An empty buffer; if none is left, whatever the device has finished with, and if it has finished with none, what it
+    /// finishes when it is kicked.
+    fn fresh(&mut self) -> Option<(u16, usize)> {
+        if self.free.is_empty() && !self.reap() {
+            self.queue.kick();
+            self.reap();
+        }
+        self.free.pop().map(|buffer| (buffer, 0))
+    }
+
+    fn submit(&mut self) {
+        if let Some((buffer, length)) = self.filling.take() {
+            let chain = [Buffer::readable(self.memory.bus(usize::from(buffer)), length as u32)];
+            // There is a descriptor for every buffer.
+            self.queue.add(buffer, &chain);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.submit();
+        self.queue.kick();
+        if self.cheap {
+            self.reap();
+        }
+    }
+
+    fn reap(&mut self) -> bool {
+        let before = self.free.len();
+        while let Some((buffer, _)) = self.queue.take() {
+            self.free.push(buffer);
+        }
+        self.free.len() > before
+    }
+
+    fn busy(&mut self) -> bool {
+        self.reap();
+        self.free.len() < self.memory.count()
+    }
+
+    fn poll(&mut self) -> bool {
+        self.queue.disarm();
+        self.reap() && core::mem::take(&mut self.starved)
+    }
+
+    fn arm(&mut self) -> bool {
+        self.starved && self.queue.arm()
+    }
+}
+
+/// Standard input.
+struct Source {
+    queue: Queue,
+    memory: Block,
+    posted: bool,
+    /// A buffer that is being read: its number, how far, and where it ends.
+    reading: Option<(u16, usize, usize)>,
+    /// A used length of 0 ends the input (our own device).
+    empty_ends: bool,
+    ended: bool,
+}
+
+impl Source {
+    fn new(mut queue: Queue, empty_ends: bool) -> Option<Self> {
+        queue.disarm();
+        let memory = Block::new(BUFFERS.min(queue.size()), BUFFER)?;
+        Some(Self { queue, memory, posted: false, reading: None, empty_ends, ended: false })
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> Input {
+        if !self.posted {
+            self.posted = true;
+            for buffer in 0..self.memory.count() as u16 {
+                self.post(buffer);
+            }
+        }
+        loop {
+            if let Some((buffer, at, end)) = self.reading {
+                let part = into.len().min(end - at);
+                into[..part].copy_from_slice(&self.memory.bytes(usize::from(buffer))[at..at + part]);
+                self.reading = Some((buffer, at + part, end));
+                if at + part == end {
+                    self.reading = None;
+                    self.post(buffer);
+                }
+                return if part == 0 { Input::Empty } else { Input::Bytes(part) };
+            }
+            if self.ended {
+                return Input::End;
+            }
+            match self.queue.take() {
+                None => return Input::Empty,
+                Some((_, 0)) if self.empty_ends => self.ended = true,
+                Some((buffer, 0)) => self.post(buffer),
+                Some((buffer, length)) => self.reading = Some((buffer, 0, length)),
+            }
+        }
+    }
+
+    fn post(&mut self, buffer: u16) {
+        let chain = [Buffer::writable(self.memory.bus(usize::from(buffer)), BUFFER as u32)];
+        self.queue.add(buffer, &chain);
+        self.queue.offer();
+    }
+
+    fn poll(&mut self) -> bool {
+        self.queue.disarm();
+        self.reading.is_some() || self.queue.has_used()
+    }
+
+    fn arm(&mut self) -> bool {
+        self.posted && !self.ended && self.queue.arm()
+    }
+}

@@ -1,0 +1,1 @@
+//! The drivers against the device half of the ring, on the host.
