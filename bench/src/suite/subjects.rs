@@ -18,19 +18,17 @@ pub struct Subjects {
     pub root: PathBuf,
 }
 
-/// The folder's name and the features that build it with the one line.
-const ONE_LINE: &[&str] = &["-F", "ampoule"];
+/// What the names of the folders end with that hold the same programs with the one line.
+const ONE_LINE: &str = "-oneline";
 
 impl Subjects {
-    /// Seals the package in `folder` (below the project's folder), and gives the image.
+    /// Seals the package in `folder` (below the project's folder), or the one beside it that has the one line, and gives
+    /// the image.
     pub fn image(&self, folder: &str, one_line: bool) -> Result<PathBuf> {
-        let name = folder.rsplit('/').next().unwrap_or(folder);
-        let output = self.cache.join(format!("{name}{}.img", if one_line { "-line" } else { "" }));
+        let folder = format!("{folder}{}", if one_line { ONE_LINE } else { "" });
+        let output = self.cache.join(folder.rsplit('/').next().unwrap_or(&folder)).with_extension("img");
         let mut command = Command::new(&self.tool);
-        command.arg("build").arg(self.root.join(folder)).arg("-o").arg(&output);
-        if one_line {
-            command.args(ONE_LINE);
-        }
+        command.arg("build").arg(self.root.join(&folder)).arg("-o").arg(&output);
         finish(&mut command)?;
         Ok(output)
     }

@@ -14,9 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 #[tokio::main(worker_threads = 2)]
 pub async fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "0.0.0.0:8080".into());
-    let app = Router::new()
-        .route("/", get(async || Html(include_str!("page.html"))))
-        .route("/healthz", get(async || "ok\n"));
+    let app =
+        Router::new().route("/", get(async || Html(include_str!("page.html")))).route("/healthz", get(async || "ok\n"));
     let stop = stop()?;
     let listener = TcpListener::bind(&address).await?;
     println!("serving on {}", listener.local_addr()?);
