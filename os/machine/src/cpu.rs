@@ -38,6 +38,11 @@ pub fn mark_main() {
     arch::vcpu().marks[1].store(arch::ticks(), Ordering::Relaxed);
 }
 
+/// The address of the running thread's [`crate::context::Context`], 0 before there is one.
+pub fn current_context() -> usize {
+    arch::vcpu().current.load(Ordering::Relaxed) as usize
+}
+
 #[cold]
 #[inline(never)]
 fn slice_pending() {

@@ -25,6 +25,7 @@ pub mod end;
 pub mod fault;
 pub mod gate;
 pub mod mmio;
+pub mod sealed;
 pub mod tls;
 
 pub use arch::boot;

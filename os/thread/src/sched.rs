@@ -1,0 +1,444 @@
+//! The scheduler: a first-come-first-served run queue, a heap of deadlines, and the idle loop.
+//!
+//! # Who holds what
+//! The queue and the heap hold plain pointers. A thread keeps itself alive: the reference that `spawn` made for it is given
+//! up only when it is reaped, which is after its last switch. Whoever else refers to it has a reference of their own.
+//!
+//! # Where slices end
+//! A slice upcall interrupts a thread that holds no spin lock (those mask upcalls), so the upcall may take any of them. It
+//! chooses on the CPU's own stack and does nothing else; polling devices, which may allocate, is left to the system
+//! thread, which it puts first in the queue.
+//!
+//! # Ending
+//! A thread cannot free the stack it stands on. It leaves itself in `dead`, and the next one that ends or is spawned on
+//! this CPU clears it away.
+
+use crate::block::{Block, Control};
+use crate::thread::{DEAD, Inner, PARKED, READY, RUNNING};
+use crate::timer::Heap;
+use crate::{SLICE_NS, Spawn, SpawnError, Wake, poller};
+use alloc::sync::Arc;
+use core::mem::offset_of;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use machine::context::{self, Context};
+use machine::{clock, cpu, gate};
+use sync::SpinLock;
+
+pub use crate::thread::Thread;
+
+struct Sched {
+    first: *mut Inner,
+    last: *mut Inner,
+    timers: Heap<Inner>,
+    /// Threads that have not ended, the system thread left out.
+    live: usize,
+    /// Switches so far.
+    count: u32,
+}
+
+// SAFETY: threads are shared by nature; see "Who holds what".
+unsafe impl Send for Sched {}
+
+static SCHED: SpinLock<Sched> =
+    SpinLock::new(Sched { first: null_mut(), last: null_mut(), timers: Heap::new(), live: 0, count: 0 });
+static ARMED: AtomicBool = AtomicBool::new(false);
+static DEAD_THREAD: AtomicPtr<Inner> = AtomicPtr::new(null_mut());
+
+/// Devices are polled at least every so many switches.
+const POLL_EVERY: u32 = 64;
+/// Deadlines are looked at at least every so many switches.
+const TIMERS_EVERY: u32 = 16;
+
+impl Sched {
+    fn push(&mut self, thread: *mut Inner) {
+        // SAFETY: a live thread's, by the module's first rule.
+        unsafe {
+            (*thread).next.store(null_mut(), Ordering::Relaxed);
+            match self.last.is_null() {
+                true => self.first = thread,
+                false => (*self.last).next.store(thread, Ordering::Relaxed),
+            }
+        }
+        self.last = thread;
+    }
+
+    fn push_first(&mut self, thread: *mut Inner) {
+        // SAFETY: as in `push`.
+        unsafe { (*thread).next.store(self.first, Ordering::Relaxed) };
+        if self.first.is_null() {
+            self.last = thread;
+        }
+        self.first = thread;
+    }
+
+    fn pop(&mut self) -> *mut Inner {
+        let thread = self.first;
+        if !thread.is_null() {
+            // SAFETY: as in `push`.
+            self.first = unsafe { (*thread).next.load(Ordering::Relaxed) };
+            if self.first.is_null() {
+                self.last = null_mut();
+            }
+        }
+        thread
+    }
+
+    /// A parked thread goes to the run queue.
+    fn make_ready(&mut self, thread: *mut Inner, first: bool) {
+        // SAFETY: a live thread's; the lock is held.
+        unsafe {
+            self.timers.remove((*thread).timer.get());
+            (*thread).state.store(READY, Ordering::Relaxed);
+        }
+        if first { self.push_first(thread) } else { self.push(thread) }
+    }
+
+    fn fire(&mut self) {
+        if self.timers.first().is_none() {
+            return;
+        }
+        let now = clock::monotonic_ns();
+        while let Some(thread) = self.timers.take_due(now) {
+            // SAFETY: a live thread's.
+            unsafe { (*thread).timed_out.store(true, Ordering::Relaxed) };
+            self.make_ready(thread.cast_mut(), false);
+        }
+    }
+}
+
+#[inline(always)]
+fn control() -> *mut Control {
+    machine::tls::thread_pointer().cast()
+}
+
+#[inline(always)]
+fn me() -> &'static Inner {
+    // SAFETY: the running thread's control block and itself stay while it runs.
+    unsafe { &*(*control()).thread }
+}
+
+fn context_of(thread: *const Inner) -> *mut Context {
+    // SAFETY: a live thread's block is there until it is reaped, and nobody writes the field meanwhile.
+    unsafe {
+        match &*(*thread).block.get() {
+            Some(block) => &raw mut (*block.control.as_ptr()).context,
+            None => null_mut(),
+        }
+    }
+}
+
+/// The running thread.
+#[inline]
+pub fn current() -> Thread {
+    let this: *const Inner = me();
+    // SAFETY: it came from an Arc (`spawn`, `start`), and the running thread's own reference is still there.
+    unsafe {
+        Arc::increment_strong_count(this);
+        Thread(Arc::from_raw(this))
+    }
+}
+
+/// A word of the running thread's own, for the libc door (0 at the start). There are four.
+#[inline(always)]
+pub fn slot(index: usize) -> &'static AtomicUsize {
+    // SAFETY: the running thread's control block; the reference is used by this thread, while it runs.
+    unsafe { &(&(*control()).slots)[index] }
+}
+
+/// Becomes the first thread and calls `main` with upcalls enabled. Once, at the machine's start.
+pub fn start(main: fn() -> !) -> ! {
+    let boot = &machine::boot().stack;
+    let stack = boot.address.0 as usize..(boot.address.0 + boot.length) as usize;
+    let Some(block) = Block::first(stack) else {
+        gate::log(b"the machine's memory is too small to start a thread; give it more\n");
+        gate::exit(abi::vcpu::STATUS_OUT_OF_MEMORY);
+    };
+    let control = block.control.as_ptr();
+    // SAFETY: nobody uses the block yet; thread-local storage must stand before anything allocates.
+    unsafe {
+        block.set_up(core::ptr::null(), None);
+        context::adopt(&raw mut (*control).context);
+    }
+    let thread = Arc::into_raw(Inner::new(b"main", |_| 0, 0, block, RUNNING));
+    // SAFETY: the running thread's own control block.
+    unsafe { (*control).thread = thread };
+    SCHED.lock().live = 1;
+    cpu::unmask();
+    main()
+}
+
+/// Starts a thread.
+pub fn spawn(spawn: Spawn<'_>) -> Result<Thread, SpawnError> {
+    poller::system();
+    let thread = create(spawn)?;
+    cpu::mask();
+    {
+        let mut sched = SCHED.lock();
+        sched.live += 1;
+        sched.push(Arc::as_ptr(&thread.0).cast_mut());
+    }
+    arm();
+    cpu::unmask();
+    Ok(thread)
+}
+
+/// Starts the library OS's own thread, parked.
+pub(crate) fn spawn_system(spawn: Spawn<'_>) -> Result<Thread, SpawnError> {
+    let thread = create(spawn)?;
+    thread.0.state.store(PARKED, Ordering::Relaxed);
+    Ok(thread)
+}
+
+fn create(spawn: Spawn<'_>) -> Result<Thread, SpawnError> {
+    reap();
+    let block = Block::new(spawn.stack_size).ok_or(SpawnError::NoMemory)?;
+    let inner = Inner::new(spawn.name, spawn.entry, spawn.argument, block, READY);
+    // The thread's own reference, which `reap` gives up.
+    let own = Arc::into_raw(inner.clone());
+    // SAFETY: the block is new, and nobody runs on it.
+    unsafe {
+        if let Some(block) = &*inner.block.get() {
+            block.set_up(own, Some((thread_main, own as usize)));
+        }
+    }
+    Ok(Thread(inner))
+}
+
+extern "C" fn thread_main(thread: usize) -> ! {
+    cpu::unmask();
+    // SAFETY: `create` passes the thread itself, which lives while it runs.
+    let thread = unsafe { &*(thread as *const Inner) };
+    exit((thread.entry)(thread.argument))
+}
+
+/// Ends the running thread with `result`. What is on its stack is not dropped.
+pub fn exit(result: usize) -> ! {
+    reap();
+    let this = me();
+    this.result.store(result, Ordering::Relaxed);
+    cpu::mask();
+    this.done.store(true, Ordering::Release);
+    this.joiners.wake_all();
+    {
+        let mut sched = SCHED.lock();
+        sched.live -= 1;
+        this.state.store(DEAD, Ordering::Relaxed);
+    }
+    DEAD_THREAD.store(core::ptr::from_ref(this).cast_mut(), Ordering::Relaxed);
+    dispatch(this);
+    gate::exit(abi::vcpu::STATUS_ABORT)
+}
+
+/// Clears the thread away that ended last.
+fn reap() {
+    let dead = DEAD_THREAD.swap(null_mut(), Ordering::Relaxed);
+    if dead.is_null() {
+        return;
+    }
+    // SAFETY: it has left the CPU for good (somebody else runs here), so its own reference and its block are ours.
+    unsafe {
+        let block = (*(*dead).block.get()).take();
+        drop(Arc::from_raw(dead));
+        if let Some(block) = block {
+            block.release();
+        }
+    }
+}
+
+/// Sleeps until [`Thread::unpark`] (or returns at once if that came first), or until the deadline.
+pub fn park(deadline_ns: Option<u64>) -> Wake {
+    let this = me();
+    cpu::mask();
+    let wake = {
+        let mut sched = SCHED.lock();
+        if this.token.load(Ordering::Relaxed) {
+            this.token.store(false, Ordering::Relaxed);
+            Some(Wake::Woken)
+        } else if deadline_ns.is_some_and(|d| d <= clock::monotonic_ns()) {
+            Some(Wake::TimedOut)
+        } else {
+            this.state.store(PARKED, Ordering::Relaxed);
+            this.timed_out.store(false, Ordering::Relaxed);
+            if let Some(deadline) = deadline_ns {
+                // SAFETY: the thread's own node, in no heap since it was running.
+                unsafe { sched.timers.insert(this.timer.get(), this, deadline) };
+            }
+            None
+        }
+    };
+    let wake = wake.unwrap_or_else(|| {
+        dispatch(this);
+        if this.timed_out.load(Ordering::Relaxed) { Wake::TimedOut } else { Wake::Woken }
+    });
+    cpu::unmask();
+    wake
+}
+
+pub(crate) fn unpark(thread: &Inner, first: bool) {
+    let mut sched = SCHED.lock();
+    match thread.state.load(Ordering::Relaxed) {
+        PARKED => sched.make_ready(core::ptr::from_ref(thread).cast_mut(), first),
+        _ => thread.token.store(true, Ordering::Relaxed),
+    }
+}
+
+/// Lets every other thread that can run have its turn.
+pub fn yield_now() {
+    let this = me();
+    cpu::mask();
+    {
+        let mut sched = SCHED.lock();
+        this.state.store(READY, Ordering::Relaxed);
+        sched.push(core::ptr::from_ref(this).cast_mut());
+    }
+    dispatch(this);
+    cpu::unmask();
+}
+
+/// Gives the CPU to the next thread, and returns when it comes back to `this`, whose state already says why it left.
+/// Upcalls are masked.
+fn dispatch(this: &Inner) {
+    loop {
+        let (next, count) = {
+            let mut sched = SCHED.lock();
+            sched.count = sched.count.wrapping_add(1);
+            if sched.first.is_null() || sched.count.is_multiple_of(TIMERS_EVERY) {
+                sched.fire();
+            }
+            let next = sched.pop();
+            if !next.is_null() {
+                // SAFETY: a live thread's.
+                unsafe { (*next).state.store(RUNNING, Ordering::Relaxed) };
+            }
+            (next, sched.count)
+        };
+        if next.is_null() {
+            idle();
+            continue;
+        }
+        if !core::ptr::eq(next, this) {
+            switch(this, next);
+        }
+        if count.is_multiple_of(POLL_EVERY) && poller::any() {
+            poller::poll();
+        }
+        if !ARMED.load(Ordering::Relaxed) {
+            arm();
+        }
+        return;
+    }
+}
+
+fn switch(from: &Inner, to: *mut Inner) {
+    let (old, new) = (context_of(from), context_of(to));
+    // SAFETY: upcalls are masked; both are live threads' contexts; `to` was in the run queue, so at most another CPU is
+    // still leaving it, which ends soon.
+    unsafe {
+        while (*new).on_cpu() {
+            core::hint::spin_loop();
+        }
+        context::switch(old, new);
+    }
+}
+
+/// Nothing can run: looks for something, or sleeps until there may be.
+#[cold]
+fn idle() {
+    if poller::ask() {
+        return;
+    }
+    poller::tend(false);
+    if poller::arm() {
+        return;
+    }
+    let until = {
+        let sched = SCHED.lock();
+        if !sched.first.is_null() {
+            return;
+        }
+        sched.timers.first()
+    };
+    let until = [until, poller::deadline()].into_iter().flatten().min();
+    gate::wait(until.map_or(abi::gate::WAIT_FOREVER, |u| u.max(1)));
+    if cpu::take_pending() && ARMED.swap(false, Ordering::Relaxed) {
+        gate::slice(0);
+    }
+}
+
+/// Has slices delivered from now on, if there is anybody to share the CPU with.
+fn arm() {
+    if SCHED.lock().live > 1 && !ARMED.swap(true, Ordering::Relaxed) {
+        gate::slice(SLICE_NS);
+    }
+}
+
+/// Chooses who runs after a slice; the same thread if there is nobody else. Upcalls are masked.
+fn slice_over(this: *mut Inner) -> *mut Inner {
+    poller::tend(poller::any());
+    let mut sched = SCHED.lock();
+    sched.fire();
+    if sched.first.is_null() {
+        return this;
+    }
+    // SAFETY: live threads'.
+    unsafe {
+        (*this).state.store(READY, Ordering::Relaxed);
+        sched.push(this);
+        let next = sched.pop();
+        (*next).state.store(RUNNING, Ordering::Relaxed);
+        next
+    }
+}
+
+/// A slice that ended while upcalls were masked: the thread itself finds out, in [`cpu::unmask`].
+#[unsafe(no_mangle)]
+fn ampoule_thread_slice() {
+    cpu::mask();
+    let this = core::ptr::from_ref(me()).cast_mut();
+    let next = slice_over(this);
+    if next != this {
+        // SAFETY: the running thread.
+        switch(unsafe { &*this }, next);
+    }
+    cpu::unmask();
+}
+
+/// The end of a slice, on the CPU's own stack: what was interrupted is saved.
+#[unsafe(no_mangle)]
+fn ampoule_thread_slice_upcall(running: *mut Context) -> *mut Context {
+    let this = core::ptr::from_ref(me()).cast_mut();
+    let next = slice_over(this);
+    if next == this {
+        return running;
+    }
+    let context = context_of(next);
+    // SAFETY: a live thread's context.
+    while unsafe { (*context).on_cpu() } {
+        core::hint::spin_loop();
+    }
+    context
+}
+
+/// For a fault's report.
+#[unsafe(no_mangle)]
+fn ampoule_thread_describe() -> machine::fault::Description {
+    let context = machine::cpu::current_context();
+    let mut description = machine::fault::Description { name: *b"(none yet)\0\0\0\0\0\0", stack: 0..0, guard: 0..0 };
+    if context == 0 {
+        return description;
+    }
+    let control = (context - offset_of!(Control, context)) as *const Control;
+    // SAFETY: the running context is a thread's, and lies in its control block; the thread lives while it runs.
+    unsafe {
+        let thread = (*control).thread;
+        if !thread.is_null() {
+            description.name = Thread::peek_name(&*thread);
+            if let Some(block) = &*(*thread).block.get() {
+                description.stack = block.stack.clone();
+                description.guard = block.guard();
+            }
+        }
+    }
+    description
+}
