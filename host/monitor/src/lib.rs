@@ -1,1 +1,29 @@
-//! (being written)
+//! The life of a machine: from a checked image to an exit status.
+//!
+//! [`run`] starts a machine on one of the backends and stays with it until it ends. Each backend is a folder with the
+//! same file names where the same thing is done: [`process`] is the tender, which runs the guest as a locked-down child
+//! of this process; `qemu` starts QEMU; the KVM monitor will stand beside them.
+//!
+//! What the host decides about the network for every backend of our own, the manifest's policy and the published ports,
+//! is in [`sockets`].
+
+mod error;
+mod options;
+pub mod process;
+
+pub use error::Error;
+pub use options::{Backend, Notice, Options, Outcome, Program, Publish};
+
+/// Runs a program until it ends.
+///
+/// Signals: while the machine runs, SIGTERM and SIGINT are taken from the calling thread and passed on as the machine's
+/// stop and interrupt events; the second one ends the machine at once. The process must have no other threads when the
+/// machine is started as a process.
+///
+/// # Errors
+/// Everything that keeps the machine from starting. What goes wrong later is in the [`Outcome`].
+pub fn run(program: &Program<'_>, options: &Options) -> Result<Outcome, Error> {
+    match options.backend {
+        Backend::Process => process::run(program, options),
+    }
+}

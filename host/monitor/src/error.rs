@@ -1,0 +1,39 @@
+//! Why a machine could not be started.
+
+/// Why a machine could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// the machine's memory is too small
+    #[error("{given} bytes of memory are too few: the image and its stack need {needed}; give --memory {} or more", in_mib(*.needed))]
+    MemoryTooSmall {
+        /// What was given, in bytes.
+        given: u64,
+        /// The least that would do, in bytes.
+        needed: u64,
+    },
+    /// the image says something about itself that cannot be
+    #[error("the image's header is wrong: {0}; build the image again")]
+    BadImage(&'static str),
+    /// an argument or environment entry cannot be passed on
+    #[error("an argument or environment entry holds a NUL byte: {0:?}")]
+    NulByte(String),
+    /// a call to the host's kernel failed
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// The last system call's error.
+    pub(crate) fn last(what: &'static str) -> Self {
+        Error::System { what, source: std::io::Error::last_os_error() }
+    }
+}
+
+fn in_mib(bytes: u64) -> String {
+    format!("{}M", bytes.div_ceil(1 << 20))
+}

@@ -1,0 +1,216 @@
+//! The seccomp filter: which system calls the locked-down child may make, from where, with which arguments.
+//!
+//! A program for the kernel's classic BPF machine (`seccomp(2)`), composed from what the manifest gives. Three things are
+//! checked, in this order:
+//!
+//! 1. **Where from.** Only the tender's one `syscall` instruction counts ([`host_device::system::site`]). From anywhere
+//!    else, the guest's text above all, every call is turned into a SIGSYS, which the guest's own fault handler sees.
+//! 2. **Which.** What is not listed kills the process.
+//! 3. **With what.** Memory calls are confined to the arena and can never make anything executable. Calls that carry an
+//!    address for the network (`connect`, `sendto`, `sendmsg`) are not there at all: a peer can be named to the parent
+//!    alone, which checks the manifest.
+
+use super::layout::Layout;
+use host_device::system::number;
+use libc::sock_filter;
+
+// struct seccomp_data
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const POINTER: u32 = 8;
+const ARGUMENTS: u32 = 16;
+
+const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
+const ALLOW: u32 = 0x7fff_0000;
+const KILL: u32 = 0x8000_0000;
+const TRAP: u32 = 0x0003_0000;
+
+/// What the filter is made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) layout: Layout,
+    /// Does the manifest give the machine a network?
+    pub(crate) network: bool,
+    /// Where the kernel sees the tender's calls come from.
+    pub(crate) site: u64,
+    /// Where it sees the way back from a signal handler come from.
+    pub(crate) restorer: u64,
+    /// The pages of the vDSO, whose `clock_gettime` falls back on the system call where the host's clock source cannot
+    /// be read from user space.
+    pub(crate) vdso: (u64, u64),
+}
+
+impl Rules {
+    /// The numbers of the calls that the child may make, for the curious and for the tests.
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        let mut numbers = vec![
+            number::READ,
+            number::WRITE,
+            number::EPOLL_PWAIT2,
+            number::MPROTECT,
+            number::MADVISE,
+            number::EXIT_GROUP,
+            number::RT_SIGRETURN,
+        ];
+        if self.vdso == (0, 0) {
+            numbers.push(number::CLOCK_GETTIME);
+        }
+        if self.network {
+            numbers.extend([number::RECVMSG, number::ACCEPT4, number::EPOLL_CTL, number::CLOSE, number::SHUTDOWN]);
+        }
+        numbers
+    }
+
+    /// The program.
+    pub(crate) fn assemble(&self) -> Vec<sock_filter> {
+        let mut code = Assembler::default();
+        code.load(ARCHITECTURE);
+        code.require_equal(AUDIT_ARCH_X86_64);
+        self.elsewhere(&mut code);
+        code.load(NUMBER);
+        for number in self.numbers() {
+            let rule = self.rule(number);
+            code.skip_unless_equal(number, rule.len());
+            code.append(rule);
+        }
+        code.result(KILL);
+        code.0
+    }
+
+    /// The checks of one call, ending in a verdict.
+    fn rule(&self, number: u32) -> Assembler {
+        let mut code = Assembler::default();
+        match number {
+            number::MPROTECT => {
+                self.confine(&mut code);
+                code.require_without(2, !(libc::PROT_READ | libc::PROT_WRITE) as u32);
+            }
+            number::MADVISE => {
+                self.confine(&mut code);
+                code.load(ARGUMENTS + 16);
+                code.require_equal(libc::MADV_DONTNEED as u32);
+            }
+            // Only additions; the set's events never name memory.
+            number::EPOLL_CTL => {
+                code.load(ARGUMENTS + 8);
+                code.require_equal(libc::EPOLL_CTL_ADD as u32);
+            }
+            // From here it is forged: the real one comes from the restorer, see `elsewhere`.
+            number::RT_SIGRETURN => {
+                code.result(KILL);
+                return code;
+            }
+            _ => {}
+        }
+        code.result(ALLOW);
+        code
+    }
+
+    /// Arguments 0 and 1 are a range of the arena. The stretch behind it, as long as itself, holds nothing.
+    fn confine(&self, code: &mut Assembler) {
+        code.require_at_least(0, self.layout.arena.start);
+        code.require_below(0, self.layout.arena.end);
+        code.require_below(1, self.layout.arena.length() + 1);
+    }
+
+    /// Lets calls from the tender's site go on, decides all others.
+    fn elsewhere(&self, code: &mut Assembler) {
+        let mut other = Assembler::default();
+        let mut restorer = Assembler::default();
+        restorer.skip_unless_pointer(self.restorer, 1);
+        restorer.result(ALLOW);
+        restorer.result(TRAP);
+        let mut clock = Assembler::default();
+        clock.load(POINTER + 4);
+        clock.skip_unless_equal((self.vdso.0 >> 32) as u32, 4);
+        clock.load(POINTER);
+        clock.0.push(jump(libc::BPF_JGE, self.vdso.0 as u32, 0, 2));
+        clock.0.push(jump(libc::BPF_JGE, self.vdso.1 as u32, 1, 0));
+        clock.result(ALLOW);
+        clock.result(TRAP);
+        other.load(NUMBER);
+        other.skip_unless_equal(number::RT_SIGRETURN, restorer.len());
+        other.append(restorer);
+        other.skip_unless_equal(number::CLOCK_GETTIME, clock.len());
+        other.append(clock);
+        other.result(TRAP);
+        // From the site: over all of that.
+        code.load(POINTER);
+        code.0.push(jump(libc::BPF_JEQ, self.site as u32, 0, 3));
+        code.load(POINTER + 4);
+        code.0.push(jump(libc::BPF_JEQ, (self.site >> 32) as u32, 0, 1));
+        code.0.push(sock_filter { code: (libc::BPF_JMP | libc::BPF_JA) as u16, jt: 0, jf: 0, k: other.len() as u32 });
+        code.append(other);
+    }
+}
+
+#[derive(Default)]
+struct Assembler(Vec<sock_filter>);
+
+fn jump(condition: u32, value: u32, yes: u8, no: u8) -> sock_filter {
+    sock_filter { code: (libc::BPF_JMP | condition | libc::BPF_K) as u16, jt: yes, jf: no, k: value }
+}
+
+impl Assembler {
+    fn len(&self) -> u8 {
+        // Blocks are a dozen instructions; a longer one would be a mistake here, and the kernel would refuse it.
+        u8::try_from(self.0.len()).unwrap_or(u8::MAX)
+    }
+
+    fn append(&mut self, mut other: Assembler) {
+        self.0.append(&mut other.0);
+    }
+
+    fn load(&mut self, offset: u32) {
+        let code = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+        self.0.push(sock_filter { code, jt: 0, jf: 0, k: offset });
+    }
+
+    fn result(&mut self, verdict: u32) {
+        self.0.push(sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: verdict });
+    }
+
+    fn require_equal(&mut self, value: u32) {
+        self.0.push(jump(libc::BPF_JEQ, value, 1, 0));
+        self.result(KILL);
+    }
+
+    fn skip_unless_equal(&mut self, value: u32, count: u8) {
+        self.0.push(jump(libc::BPF_JEQ, value, 0, count));
+    }
+
+    /// Skips `count` instructions unless the instruction pointer is `value`.
+    fn skip_unless_pointer(&mut self, value: u64, count: u8) {
+        self.load(POINTER);
+        self.0.push(jump(libc::BPF_JEQ, value as u32, 0, 2 + count));
+        self.load(POINTER + 4);
+        self.0.push(jump(libc::BPF_JEQ, (value >> 32) as u32, 0, count));
+    }
+
+    /// None of these bits in the argument's low half, which is all that the kernel's own `int` has.
+    fn require_without(&mut self, argument: u32, bits: u32) {
+        self.load(ARGUMENTS + 8 * argument);
+        self.0.push(jump(libc::BPF_JSET, bits, 0, 1));
+        self.result(KILL);
+        self.load(ARGUMENTS + 8 * argument + 4);
+        self.require_equal(0);
+    }
+
+    fn require_at_least(&mut self, argument: u32, value: u64) {
+        self.load(ARGUMENTS + 8 * argument + 4);
+        self.0.push(jump(libc::BPF_JGT, (value >> 32) as u32, 4, 0));
+        self.0.push(jump(libc::BPF_JEQ, (value >> 32) as u32, 0, 2));
+        self.load(ARGUMENTS + 8 * argument);
+        self.0.push(jump(libc::BPF_JGE, value as u32, 1, 0));
+        self.result(KILL);
+    }
+
+    fn require_below(&mut self, argument: u32, value: u64) {
+        self.load(ARGUMENTS + 8 * argument + 4);
+        self.0.push(jump(libc::BPF_JGT, (value >> 32) as u32, 3, 0));
+        self.0.push(jump(libc::BPF_JEQ, (value >> 32) as u32, 0, 3));
+        self.load(ARGUMENTS + 8 * argument);
+        self.0.push(jump(libc::BPF_JGE, value as u32, 0, 1));
+        self.result(KILL);
+    }
+}

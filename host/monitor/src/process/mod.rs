@@ -1,0 +1,65 @@
+//! The process tender: the guest as a locked-down child of this process.
+//!
+//! | file | what it does | which process |
+//! |---|---|---|
+//! | `mod`, `parent`, `os` | forks; serves control requests; waits | parent |
+//! | `layout`, `strings`, `rings`, `boot`, `load` | say where everything lies, and fill it | child, before lock-down |
+//! | `child`, `filter` | becomes the machine, gives up everything else | child, up to lock-down |
+//! | `gate`, `tender`, `signals`, `vdso` | the far side of the gate | child, after lock-down |
+//! | `message` | what the two say to each other | both |
+//!
+//! The child makes the data path's system calls itself, inside the gate, on descriptors that the parent handed in.
+//! Whatever names a peer or a port goes to the parent, which checks it against the manifest.
+
+mod boot;
+mod child;
+mod filter;
+mod gate;
+mod layout;
+mod load;
+mod message;
+mod os;
+mod parent;
+mod rings;
+mod signals;
+mod strings;
+mod tender;
+mod vdso;
+
+use crate::{Error, Options, Outcome, Program};
+use layout::Layout;
+use rings::Rings;
+use strings::Strings;
+
+/// Runs a program as a child process until it ends; see [`crate::run`].
+///
+/// # Errors
+/// Everything that keeps the machine from starting.
+pub fn run(program: &Program<'_>, options: &Options) -> Result<Outcome, Error> {
+    load::check(program)?;
+    let strings = Strings::of(program, options)?;
+    let rings = Rings::plan(program.manifest.network.is_some());
+    let memory = options.memory.unwrap_or(program.header.memory);
+    let layout = Layout::plan(program, &strings, rings.length(), memory)?;
+    let seed = os::random()?;
+    let (ours, theirs) = os::socket_pair()?;
+    let signals = os::Signals::take()?;
+    let parent = os::own_id();
+    match os::fork()? {
+        None => {
+            let error =
+                child::start(child::Plan { program: *program, layout, strings, rings, seed, control: theirs, parent });
+            os::fail(&error)
+        }
+        Some(child) => {
+            drop(theirs);
+            parent::Parent::new(program, options, child, ours, signals).stay()
+        }
+    }
+}
+
+/// The numbers of the system calls that a machine may make as a process, with or without a network.
+pub fn system_calls(network: bool) -> Vec<u32> {
+    let nothing = Layout::empty();
+    filter::Rules { layout: nothing, network, site: 0, restorer: 0, vdso: (1, 1) }.numbers()
+}

@@ -1,0 +1,85 @@
+//! The machine's virtqueues: where their memory lies, for the guest and for the servers.
+
+use super::layout::Span;
+use abi::address::GuestAddr;
+use abi::boot::Queue;
+use abi::ring::{Areas, Device, Layout};
+
+/// Entries of the console's queues.
+const CONSOLE_SIZES: [u16; 3] = [16, 64, 64];
+/// Entries of the host-socket device's queues: control, send, events.
+const HOSTNET_SIZES: [u16; 3] = [32, 256, 256];
+
+/// The queues, as the guest is told of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Rings {
+    queues: Vec<Queue>,
+    network: bool,
+    length: u64,
+}
+
+impl Rings {
+    /// Lays the queues out one after the other, from address 0; [`Rings::at`] moves them.
+    pub(crate) fn plan(network: bool) -> Self {
+        let sizes = CONSOLE_SIZES.into_iter().chain(HOSTNET_SIZES.into_iter().filter(|_| network));
+        let mut length = 0u64;
+        let queues = sizes
+            .map(|size| {
+                let layout = Layout::of(size);
+                let start = length.next_multiple_of(64);
+                length = start + layout.length as u64;
+                Queue {
+                    size: u64::from(size),
+                    descriptors: GuestAddr(start),
+                    available: GuestAddr(start + layout.available as u64),
+                    used: GuestAddr(start + layout.used as u64),
+                    doorbell_port: 0,
+                }
+            })
+            .collect();
+        Self { queues, network, length }
+    }
+
+    /// Bytes of all queues.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The same, in this memory.
+    pub(crate) fn at(mut self, memory: Span) -> Self {
+        for queue in &mut self.queues {
+            queue.descriptors.0 += memory.start;
+            queue.available.0 += memory.start;
+            queue.used.0 += memory.start;
+        }
+        self
+    }
+
+    /// The console's queues.
+    pub(crate) fn console(&self) -> &[Queue] {
+        &self.queues[..3]
+    }
+
+    /// The host-socket device's queues, if there is one.
+    pub(crate) fn hostnet(&self) -> Option<&[Queue]> {
+        self.network.then(|| &self.queues[3..])
+    }
+}
+
+/// The device halves of three queues.
+///
+/// # Safety
+/// The queues' memory is mapped for as long as they are served, and only used through rings.
+pub(crate) unsafe fn serve(queues: &[Queue]) -> Option<[Device; 3]> {
+    let device = |queue: &Queue| {
+        let size = u16::try_from(queue.size).ok()?;
+        let at = |address: GuestAddr| address.0 as *mut u8;
+        // SAFETY: `Rings::plan` gave each area its room, and the caller vouches for the memory.
+        let areas = unsafe { Areas::new(size, at(queue.descriptors), at(queue.available), at(queue.used)) }.ok()?;
+        Some(Device::new(areas, false))
+    };
+    match queues {
+        [a, b, c] => Some([device(a)?, device(b)?, device(c)?]),
+        _ => None,
+    }
+}
