@@ -84,7 +84,8 @@ impl Cargo {
 
     /// Builds the exokernel. Gives the ELF file.
     pub(super) fn exokernel(&self, sources: &Sources) -> Result<PathBuf> {
-        let command = self.part(sources, "ampoule-exokernel", &flags::exokernel(sources)?);
+        let mut command = self.part(sources, "ampoule-exokernel", &flags::exokernel(sources)?);
+        command.args(["--features", "freestanding"]);
         let artifacts = self.run(command, "the exokernel")?;
         let executable = artifacts.into_iter().find_map(|a| a.executable);
         executable.map(PathBuf::from).context("cargo made no executable of the exokernel")

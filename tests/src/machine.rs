@@ -1,0 +1,159 @@
+//! A running machine: what it prints, and how it ends. Every wait ends after [`PATIENCE`] at the latest.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::backend::Backend;
+use crate::tool;
+
+/// How long anything may take. An emulated machine on a busy computer is slow; a hanging one takes for ever.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A machine, ended when it is dropped.
+pub struct Machine {
+    child: Child,
+    lines: Receiver<(Stream, String)>,
+    output: String,
+    errors: String,
+}
+
+/// How a machine ended, and what it had printed.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// The tool's exit status.
+    pub status: i32,
+    /// Standard output. Under QEMU there is one console, and what was for standard error is here too.
+    pub output: String,
+    /// Standard error.
+    pub errors: String,
+}
+
+#[derive(Clone, Copy)]
+enum Stream {
+    Output,
+    Error,
+}
+
+impl Machine {
+    /// Runs an image with more of the tool's arguments.
+    pub fn start(image: &Path, backend: Backend, arguments: &[&str]) -> Result<Self> {
+        let mut command = Command::new(tool::tool()?);
+        command.arg("run").arg(image).args(backend.flags()).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().context("cannot start the tool")?;
+        let (sender, lines) = channel();
+        read(child.stdout.take(), Stream::Output, &sender);
+        read(child.stderr.take(), Stream::Error, &sender);
+        Ok(Self { child, lines, output: String::new(), errors: String::new() })
+    }
+
+    /// Waits until it prints a line that contains `text`.
+    pub fn expect(&mut self, text: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok((stream, line)) => {
+                    let is_it = line.contains(text);
+                    self.keep(stream, &line);
+                    if is_it {
+                        return Ok(());
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => bail!("no `{text}` within {PATIENCE:?}\n{}", self.transcript()),
+                Err(RecvTimeoutError::Disconnected) => bail!("it ended without `{text}`\n{}", self.transcript()),
+            }
+        }
+    }
+
+    /// Sends the tool a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(self.pid()?, signal).context("cannot signal the tool")
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Result<End> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok((stream, line)) => self.keep(stream, &line),
+                // Both of its outputs are closed: it has ended, or is about to.
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => bail!("still running after {PATIENCE:?}\n{}", self.transcript()),
+            }
+        }
+        let status = self.child.wait()?;
+        let status = status.code().with_context(|| format!("the tool died: {status}\n{}", self.transcript()))?;
+        Ok(End { status, output: std::mem::take(&mut self.output), errors: std::mem::take(&mut self.errors) })
+    }
+
+    fn keep(&mut self, stream: Stream, line: &str) {
+        match stream {
+            Stream::Output => self.output.push_str(line),
+            Stream::Error => self.errors.push_str(line),
+        }
+    }
+
+    fn transcript(&self) -> String {
+        format!("-- standard output:\n{}-- standard error:\n{}", self.output, self.errors)
+    }
+
+    fn pid(&self) -> Result<Pid> {
+        Pid::from_raw(self.child.id() as i32).context("the tool has no process number")
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let (Ok(None), Ok(pid)) = (self.child.try_wait(), self.pid()) {
+            _ = kill_process_group(pid, Signal::KILL);
+            _ = self.child.wait();
+        }
+    }
+}
+
+impl End {
+    /// Both outputs.
+    pub fn all(&self) -> String {
+        format!("{}{}", self.output, self.errors)
+    }
+
+    /// Fails unless it ended with this status.
+    pub fn with_status(self, status: i32) -> Result<Self> {
+        if self.status != status {
+            bail!("status {} instead of {status}\n{}", self.status, self.all());
+        }
+        Ok(self)
+    }
+
+    /// Fails unless it printed all of these.
+    pub fn with_text(self, texts: &[&str]) -> Result<Self> {
+        match texts.iter().find(|text| !self.all().contains(**text)) {
+            Some(text) => bail!("no `{text}` in what it printed:\n{}", self.all()),
+            None => Ok(self),
+        }
+    }
+}
+
+fn read(output: Option<impl Read + Send + 'static>, stream: Stream, sender: &Sender<(Stream, String)>) {
+    let Some(output) = output else { return };
+    let sender = sender.clone();
+    thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        let mut line = Vec::new();
+        while output.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            let text = String::from_utf8_lossy(&line).replace('\r', "");
+            if sender.send((stream, text)).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+}

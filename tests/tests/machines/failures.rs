@@ -1,0 +1,76 @@
+//! What goes wrong is said plainly, with the remedy, and nothing hangs.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+
+use ampoule_tests::backend::Backend;
+use ampoule_tests::harness::Case;
+use ampoule_tests::machine::Machine;
+use ampoule_tests::{ports, tool};
+use anyhow::Result;
+use rustix::process::Signal;
+
+use crate::{everywhere, on};
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        on(Backend::Process, "port in use", port_in_use),
+        on(Backend::Process, "damaged images", damaged_images),
+        on(Backend::Process, "second interrupt", second_interrupt),
+    ];
+    cases.extend(everywhere("too little memory", too_little_memory));
+    cases
+}
+
+fn port_in_use(backend: Backend) -> Result<()> {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = taken.local_addr()?.port();
+    let machine = Machine::start(&tool::image("examples/web")?, backend, &["--publish", &format!("{port}:8080")])?;
+    let in_use = format!("port {port}");
+    machine.end()?.with_status(1)?.with_text(&[&in_use, "in use", "--publish", "Address"]).map(drop)
+}
+
+fn too_little_memory(backend: Backend) -> Result<()> {
+    let machine = Machine::start(&tool::image("examples/web")?, backend, &["--memory", "512K"])?;
+    machine.end()?.with_status(1)?.with_text(&["--memory"]).map(drop)
+}
+
+/// Truncated, changed, or no image at all: status 2, and the file is named.
+fn damaged_images(backend: Backend) -> Result<()> {
+    let image = tool::image("examples/hello")?;
+    let folder = image.with_file_name("damaged");
+    fs::create_dir_all(&folder)?;
+    let good = fs::read(&image)?;
+    let mut changed = good.clone();
+    if let Some(byte) = changed.get_mut(good.len() / 2) {
+        *byte ^= 1;
+    }
+    let files: [(&str, &[u8]); 5] = [
+        ("empty.img", b""),
+        ("text.img", b"This is no image.\n"),
+        ("short.img", &good[..good.len() / 2]),
+        ("shorter.img", &good[..100]),
+        ("changed.img", &changed),
+    ];
+    for (name, bytes) in files {
+        let file = folder.join(name);
+        fs::write(&file, bytes)?;
+        Machine::start(&file, backend, &[])?.end()?.with_status(2)?.with_text(&["error: ", name])?;
+    }
+    Ok(())
+}
+
+/// A guest that takes its time to stop is ended at once by a second interrupt.
+fn second_interrupt(backend: Backend) -> Result<()> {
+    let port = ports::free_tcp()?;
+    let image = tool::image("examples/web")?;
+    let mut machine = Machine::start(&image, backend, &["--publish", &format!("{port}:8080")])?;
+    machine.expect("serving on")?;
+    // A request that never ends keeps the graceful shutdown waiting.
+    let mut stream = crate::http::connect(port)?;
+    std::io::Write::write_all(&mut stream, b"GET / HTTP/1.1\r\nhost: x\r\n")?;
+    crate::http::Client::connect(port)?.get("/healthz")?;
+    machine.signal(Signal::INT)?;
+    machine.signal(Signal::INT)?;
+    machine.end().map(drop)
+}

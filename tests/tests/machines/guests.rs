@@ -1,0 +1,68 @@
+//! The tiny guests, one a property: each proves it by itself and ends with 0, or as its manifest says.
+//!
+//! `[package.metadata.expect]` in a guest's Cargo.toml: `status` (default 0), `output` (texts that it must print), `on`
+//! (names of the backends, where it is not for all of them), `args` (more arguments for `ampoule run`).
+
+use ampoule_tests::backend::Backend;
+use ampoule_tests::harness::Case;
+use ampoule_tests::machine::Machine;
+use ampoule_tests::tool;
+use anyhow::{Context, Result};
+use cargo_metadata::{MetadataCommand, Package};
+
+use crate::on;
+
+pub(crate) fn cases() -> Result<Vec<Case>> {
+    let workspace = tool::root().join("tests/guests/Cargo.toml");
+    if !workspace.is_file() {
+        return Ok(Vec::new());
+    }
+    let metadata = MetadataCommand::new().manifest_path(workspace).no_deps().exec()?;
+    let mut cases = Vec::new();
+    for package in metadata.packages.iter().filter(|package| package.targets.iter().any(|target| target.is_bin())) {
+        let guest = Guest::read(package)?;
+        let wanted =
+            Backend::ALL.into_iter().filter(|backend| guest.on.is_empty() || guest.on.contains(&backend.to_string()));
+        cases.extend(wanted.map(|backend| {
+            let guest = guest.clone();
+            on(backend, &format!("guest {}", guest.name), move |backend| guest.run(backend))
+        }));
+    }
+    Ok(cases)
+}
+
+#[derive(Clone)]
+struct Guest {
+    name: String,
+    folder: String,
+    status: i32,
+    output: Vec<String>,
+    on: Vec<String>,
+    arguments: Vec<String>,
+}
+
+impl Guest {
+    fn read(package: &Package) -> Result<Self> {
+        let folder = package.manifest_path.parent().context("a package has a folder")?;
+        let expect = &package.metadata["expect"];
+        let texts = |key: &str| -> Vec<String> {
+            let texts = expect[key].as_array().into_iter().flatten();
+            texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+        };
+        Ok(Self {
+            name: package.name.to_string(),
+            folder: folder.to_string(),
+            status: expect["status"].as_i64().unwrap_or(0) as i32,
+            output: texts("output"),
+            on: texts("on"),
+            arguments: texts("args"),
+        })
+    }
+
+    fn run(&self, backend: Backend) -> Result<()> {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        let texts: Vec<&str> = self.output.iter().map(String::as_str).collect();
+        let machine = Machine::start(&tool::image(&self.folder)?, backend, &arguments)?;
+        machine.end()?.with_status(self.status)?.with_text(&texts).map(drop)
+    }
+}

@@ -1,0 +1,39 @@
+//! Every example, and every tiny guest, on every backend, from the same image.
+#![forbid(unsafe_code)]
+
+mod examples;
+mod failures;
+mod guests;
+mod http;
+mod reproducible;
+
+use std::process::ExitCode;
+
+use ampoule_tests::backend::Backend;
+use ampoule_tests::harness::{self, Case, Verdict};
+use anyhow::Result;
+
+fn main() -> ExitCode {
+    let mut cases = Vec::new();
+    cases.extend(examples::cases());
+    cases.extend(failures::cases());
+    match guests::cases() {
+        Ok(guests) => cases.extend(guests),
+        Err(error) => cases.push(Case::new("guests", move || anyhow::bail!("they cannot be listed: {error:#}"))),
+    }
+    cases.extend(reproducible::cases());
+    harness::main(cases)
+}
+
+/// The same test on every backend.
+fn everywhere(name: &str, run: fn(Backend) -> Result<()>) -> impl Iterator<Item = Case> {
+    Backend::ALL.into_iter().map(move |backend| on(backend, name, run))
+}
+
+/// A test on one backend.
+fn on(backend: Backend, name: &str, run: impl Fn(Backend) -> Result<()> + Send + Sync + 'static) -> Case {
+    Case::new(format!("{name} on {backend}"), move || match backend.lacks() {
+        Some(reason) => Ok(Verdict::Skipped(reason)),
+        None => run(backend).map(|()| Verdict::Passed),
+    })
+}
