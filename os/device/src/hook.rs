@@ -5,12 +5,44 @@
 
 use crate::{Console, Entropy, Frames, HostSockets};
 
-unsafe extern "Rust" {
-    safe fn ampoule_device_console() -> Option<&'static dyn Console>;
-    safe fn ampoule_device_entropy() -> Option<&'static dyn Entropy>;
-    safe fn ampoule_device_frames() -> Option<&'static dyn Frames>;
-    safe fn ampoule_device_host_sockets() -> Option<&'static dyn HostSockets>;
+#[cfg(ampoule_image)]
+use image::*;
+
+#[cfg(ampoule_image)]
+mod image {
+    use crate::{Console, Entropy, Frames, HostSockets};
+
+    unsafe extern "Rust" {
+        pub(super) safe fn ampoule_device_console() -> Option<&'static dyn Console>;
+        pub(super) safe fn ampoule_device_entropy() -> Option<&'static dyn Entropy>;
+        pub(super) safe fn ampoule_device_frames() -> Option<&'static dyn Frames>;
+        pub(super) safe fn ampoule_device_host_sockets() -> Option<&'static dyn HostSockets>;
+    }
 }
+
+/// Outside an image (a unit test on the host) there are no drivers.
+#[cfg(not(ampoule_image))]
+mod none {
+    use crate::{Console, Entropy, Frames, HostSockets};
+
+    pub(super) fn ampoule_device_console() -> Option<&'static dyn Console> {
+        None
+    }
+
+    pub(super) fn ampoule_device_entropy() -> Option<&'static dyn Entropy> {
+        None
+    }
+
+    pub(super) fn ampoule_device_frames() -> Option<&'static dyn Frames> {
+        None
+    }
+
+    pub(super) fn ampoule_device_host_sockets() -> Option<&'static dyn HostSockets> {
+        None
+    }
+}
+#[cfg(not(ampoule_image))]
+use none::*;
 
 /// The machine's console, or `None`: emergency output through the gate is all there is.
 pub fn console() -> Option<&'static dyn Console> {
