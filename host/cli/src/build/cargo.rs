@@ -13,6 +13,7 @@ use super::flags::{self, TARGET};
 use super::missing;
 use super::package::{Package, Panic};
 use super::sources::Sources;
+use super::wrapper;
 use crate::arguments::BuildOptions;
 
 /// How this computer's cargo is called.
@@ -42,11 +43,12 @@ impl Cargo {
     pub(super) fn program(
         &self,
         package: &Package,
+        sources: &Sources,
         options: &BuildOptions,
-        flags: &[String],
         link: &[String],
     ) -> Result<PathBuf> {
-        let mut command = self.command("rustc", &package.target_folder(), flags);
+        let mut command = self.command("rustc", &package.target_folder(), &flags::program(package, sources)?);
+        wrapper::set(&mut command, package, sources);
         command.arg("--release").arg("--manifest-path").arg(&package.cargo_toml);
         command.args(["--package", &package.name, "--bin", &package.bin]);
         if !options.features.is_empty() {

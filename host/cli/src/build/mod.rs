@@ -16,6 +16,7 @@ mod flags;
 mod missing;
 mod package;
 mod sources;
+mod wrapper;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use crate::size::Size;
 use cargo::Cargo;
 pub use package::{Package, Panic, Way};
 pub use sources::Sources;
+pub use wrapper::perform as perform_as_wrapper;
 
 /// What a build has made.
 #[derive(Clone, Debug)]
@@ -41,6 +43,11 @@ pub struct Built {
 /// Builds the package in `folder`, or the package `name` of the workspace there, and seals it. The image goes to
 /// `output`, or into the target folder. On a terminal, progress goes to standard error.
 pub fn build(folder: &Path, name: Option<&str>, options: &BuildOptions, output: Option<&Path>) -> Result<Built> {
+    let cargo_toml = folder.join("Cargo.toml");
+    if cargo_toml.is_file() {
+        // Before cargo reads it: our messages name file, line and key.
+        manifest::read(&cargo_toml, "", "")?;
+    }
     let package = Package::find(folder, name, options)?;
     let manifest = manifest::read(&package.cargo_toml, &package.name, &package.version)?;
     let sources = Sources::find()?;
@@ -58,7 +65,7 @@ fn link(package: &Package, sources: &Sources, cargo: &Cargo, options: &BuildOpti
         Way::Archive => Some(archives::libc(cargo, sources)?),
     };
     let folder = archives::folder(&target, archive.as_deref(), package.panic)?;
-    cargo.program(package, options, &flags::program(package, sources)?, &flags::link(&folder))
+    cargo.program(package, sources, options, &flags::link(&folder))
 }
 
 fn seal(

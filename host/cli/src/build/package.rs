@@ -92,7 +92,7 @@ fn metadata(cargo_toml: &Path, options: &BuildOptions) -> Result<Metadata> {
     let mut others = vec!["--filter-platform".to_owned(), TARGET.to_owned()];
     others.extend(options.locked.then(|| "--locked".to_owned()));
     others.extend(options.offline.then(|| "--offline".to_owned()));
-    command.other_options(others).verbose(true);
+    command.other_options(others);
     match command.exec() {
         Ok(metadata) => Ok(metadata),
         Err(cargo_metadata::Error::CargoMetadata { stderr }) => {

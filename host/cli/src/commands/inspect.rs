@@ -5,7 +5,6 @@ use std::fmt::Write;
 use abi::boot::{SEGMENT_EXECUTE, SEGMENT_READ, SEGMENT_WRITE};
 use abi::manifest::{Connect, Host, Manifest, Protocol};
 use anyhow::Context;
-use image::Image;
 use image::inspect::{Report, inspect};
 
 use crate::Failure;
@@ -15,7 +14,7 @@ use crate::size::Size;
 /// Shows it.
 pub(super) fn perform(arguments: &Inspect) -> Result<u8, Failure> {
     let path = &arguments.image;
-    let image = Image::open(path).map_err(|error| Failure::Input(error.into()))?;
+    let image = super::target::open(path)?;
     let debug_path = path.with_extension("debug");
     let debug = std::fs::read(&debug_path).ok();
     let report = match inspect(&image, debug.as_deref()) {

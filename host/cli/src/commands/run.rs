@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use abi::manifest::{Manifest, Protocol};
 use anyhow::Context;
-use image::Image;
 use monitor::{Backend, Notice, Options, Program};
 
 use crate::Failure;
@@ -15,7 +14,7 @@ use crate::arguments::{On, Publish, Run};
 /// Runs what is named; the status is the guest's.
 pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     let path = super::target::image(&arguments.target, &arguments.options)?;
-    let image = Image::open(&path).map_err(|error| Failure::Input(error.into()))?;
+    let image = super::target::open(&path)?;
     let options = options(&arguments, image.manifest())?;
     if arguments.on == On::Auto && std::io::stderr().is_terminal() {
         eprintln!("running {} as a process", path.display());

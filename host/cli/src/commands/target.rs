@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use image::{Image, ImageError};
+
 use crate::Failure;
 use crate::arguments::BuildOptions;
 use crate::build::{self, Built};
@@ -51,4 +53,12 @@ pub(super) fn image(target: &Path, options: &BuildOptions) -> Result<PathBuf, Fa
         Target::Image(file) if file.file_name().is_none_or(|name| name != "Cargo.toml") => Ok(file.to_owned()),
         _ => Ok(build(target, options, None)?.image),
     }
+}
+
+/// Opens an image and checks it.
+pub(super) fn open(path: &Path) -> Result<Image, Failure> {
+    Image::open(path).map_err(|error| match error {
+        error @ ImageError::Read { .. } => Failure::Input(error.into()),
+        error => Failure::input(format!("{}: {error}", path.display())),
+    })
 }
