@@ -64,11 +64,29 @@ pub(super) struct Connection {
     pub(super) starved: bool,
     /// Bytes read since the window was last looked at.
     pub(super) consumed: usize,
-    /// It became readable in the last poll, and nothing was sent on it since.
-    pub(super) answer_due: bool,
+    /// It became readable in this epoch ([`super::Inet`]'s), and nothing was sent on it since.
+    pub(super) epoch: u32,
 }
 
 impl Connection {
+    /// Around a socket of smoltcp's, with this other end.
+    pub(super) fn new(tcp: tcp::Socket<'static>, remote: SocketAddr) -> Self {
+        let mut set = SocketSet::new(alloc::vec::Vec::with_capacity(1));
+        let handle = set.add(tcp);
+        Self {
+            set,
+            handle,
+            remote,
+            parent: None,
+            orphan: false,
+            receive_shut: false,
+            send_shut: false,
+            starved: false,
+            consumed: 0,
+            epoch: 0,
+        }
+    }
+
     pub(super) fn tcp(&self) -> &tcp::Socket<'static> {
         self.set.get(self.handle)
     }

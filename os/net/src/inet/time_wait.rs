@@ -3,16 +3,17 @@
 //! What is left to do for such a connection is to answer a peer that did not hear our last acknowledgement, and that
 //! answer can be made from the peer's own segment alone.
 
+use super::Flow;
+use super::index::Index;
 use crate::checksum::{self, ETHERNET};
 use alloc::collections::VecDeque;
-use core::net::SocketAddr;
 use device::Frames;
 use smoltcp::time::{Duration, Instant};
 
 /// How long (Linux's TCP_TIMEWAIT_LEN).
 const LENGTH: Duration = Duration::from_secs(60);
 /// How many at most; then the oldest goes early.
-const MOST: usize = 4096;
+const MOST: u32 = 4096;
 
 const FIN: u8 = 1;
 const ACK: u8 = 16;
@@ -20,34 +21,63 @@ const ACK: u8 = 16;
 #[derive(Default)]
 pub(super) struct TimeWait {
     /// In the order of their ends.
-    queue: VecDeque<(Instant, SocketAddr, SocketAddr)>,
+    entries: VecDeque<Entry>,
+    /// The running number of the first entry; running numbers modulo [`MOST`] stand in the index.
+    first: u32,
+    index: Index,
+}
+
+struct Entry {
+    end: Instant,
+    flow: Flow,
+    hash: u32,
+    live: bool,
 }
 
 impl TimeWait {
-    pub(super) fn insert(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr) {
+    pub(super) fn insert(&mut self, now: Instant, hash: u32, flow: Flow) {
         self.expire(now);
-        if self.queue.len() == MOST {
-            self.queue.pop_front();
+        if self.entries.len() == MOST as usize {
+            self.drop_first();
         }
-        self.queue.push_back((now + LENGTH, local, remote));
+        let number = self.first.wrapping_add(self.entries.len() as u32) % MOST;
+        self.entries.push_back(Entry { end: now + LENGTH, flow, hash, live: true });
+        self.index.insert(hash, number);
     }
 
-    fn expire(&mut self, now: Instant) {
-        while self.queue.front().is_some_and(|(end, ..)| *end <= now) {
-            self.queue.pop_front();
-        }
-    }
-
-    /// Is this connection in TIME-WAIT? Asked only for segments that no socket wants.
-    pub(super) fn contains(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr) -> bool {
+    /// Is this connection in TIME-WAIT?
+    pub(super) fn contains(&mut self, now: Instant, hash: u32, flow: Flow) -> bool {
         self.expire(now);
-        self.queue.iter().any(|(_, l, r)| (*l, *r) == (local, remote))
+        self.position(hash, flow).is_some()
     }
 
     /// The peer opens the connection anew (RFC 9293 §3.6.1 allows it).
-    pub(super) fn remove(&mut self, local: SocketAddr, remote: SocketAddr) {
-        if let Some(at) = self.queue.iter().position(|(_, l, r)| (*l, *r) == (local, remote)) {
-            self.queue.remove(at);
+    pub(super) fn remove(&mut self, hash: u32, flow: Flow) {
+        if let Some((position, number)) = self.position(hash, flow) {
+            self.entries[position].live = false;
+            self.index.remove(hash, number);
+        }
+    }
+
+    fn position(&self, hash: u32, flow: Flow) -> Option<(usize, u32)> {
+        self.index.find(hash).find_map(|number| {
+            let position = (number.wrapping_sub(self.first) % MOST) as usize;
+            self.entries.get(position).is_some_and(|entry| entry.flow == flow).then_some((position, number))
+        })
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while self.entries.front().is_some_and(|entry| entry.end <= now) {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(entry) = self.entries.pop_front() {
+            if entry.live {
+                self.index.remove(entry.hash, self.first % MOST);
+            }
+            self.first = self.first.wrapping_add(1);
         }
     }
 }
