@@ -14,6 +14,8 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(feature = "testing")]
+extern crate std;
 
 mod console;
 mod entropy;
@@ -21,6 +23,8 @@ mod frames;
 mod hook;
 mod host_sockets;
 mod stack;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use console::{Console, Input, Stream};
 pub use entropy::Entropy;

@@ -22,8 +22,8 @@ mod checksum;
 mod dns;
 mod errno;
 mod inet;
-mod random;
 mod loopback;
+mod random;
 mod service;
 
 pub use loopback::loopback;

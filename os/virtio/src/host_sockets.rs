@@ -69,11 +69,8 @@ impl device::HostSockets for HostSockets {
     }
 
     fn resolve(&self, name: &str, token: u32) -> bool {
-        let request = Request {
-            operation: Operation::Resolve as u32,
-            argument: name.len() as u32,
-            ..Request::default()
-        };
+        let request =
+            Request { operation: Operation::Resolve as u32, argument: name.len() as u32, ..Request::default() };
         name.len() + size_of::<Request>() <= CONTROL_HALF
             && self.control.lock().ask(&request, name.as_bytes(), Some(token)).is_some()
     }

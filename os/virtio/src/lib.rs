@@ -30,6 +30,6 @@ mod memory;
 mod net;
 mod platform;
 mod queue;
-pub mod transport;
 #[cfg(test)]
 mod tests;
+pub mod transport;

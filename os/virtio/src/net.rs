@@ -20,11 +20,8 @@ const FEATURE_CSUM: u64 = 1 << 0;
 const FEATURE_GUEST_CSUM: u64 = 1 << 1;
 const FEATURE_MAC: u64 = 1 << 5;
 
-const WANTED: Wanted = Wanted {
-    name: "net",
-    features: FEATURE_CSUM | FEATURE_GUEST_CSUM | FEATURE_MAC,
-    queue_sizes: &[256, 256],
-};
+const WANTED: Wanted =
+    Wanted { name: "net", features: FEATURE_CSUM | FEATURE_GUEST_CSUM | FEATURE_MAC, queue_sizes: &[256, 256] };
 /// `struct virtio_net_hdr` (§5.1.6): 12 bytes with `VIRTIO_F_VERSION_1`.
 const HEADER: usize = 12;
 /// `flags`: the checksum from `csum_start` on is to be completed.
@@ -60,10 +57,8 @@ impl Net {
             // Locally administered (IEEE 802 §8.4): the device has none of its own.
             address = [0x02, 0x41, 0x4d, 0x50, 0x4f, index as u8];
         }
-        let capabilities = Capabilities {
-            frame_max: FRAME_MAX,
-            transmit_checksums: opened.features & FEATURE_CSUM != 0,
-        };
+        let capabilities =
+            Capabilities { frame_max: FRAME_MAX, transmit_checksums: opened.features & FEATURE_CSUM != 0 };
         Some(Self { address, capabilities, receive: SpinLock::new(receive), transmit: SpinLock::new(transmit) })
     }
 }

@@ -74,7 +74,13 @@ impl Addressing {
         address.is_broadcast() || self.v4.is_some_and(|own| own.broadcast() == Some(address))
     }
 
-    fn set(&mut self, interface: &mut Interface, v4: Option<Ipv4Cidr>, gateway: Option<Ipv4Addr>, servers: &[Ipv4Addr]) {
+    fn set(
+        &mut self,
+        interface: &mut Interface,
+        v4: Option<Ipv4Cidr>,
+        gateway: Option<Ipv4Addr>,
+        servers: &[Ipv4Addr],
+    ) {
         interface.update_ip_addrs(|list| {
             list.retain(|cidr| matches!(cidr, IpCidr::Ipv6(_)));
             if let Some(v4) = v4.filter(|cidr| !cidr.address().is_unspecified() && !cidr.address().is_multicast()) {

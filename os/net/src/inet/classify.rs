@@ -23,12 +23,7 @@ pub(super) enum Class {
         resets: bool,
     },
     /// A UDP datagram; its payload is `frame[start..end]`.
-    Udp {
-        local: SocketAddr,
-        remote: SocketAddr,
-        start: usize,
-        end: usize,
-    },
+    Udp { local: SocketAddr, remote: SocketAddr, start: usize, end: usize },
     /// A DHCP server's answer (RFC 2131 §4.1: to port 68).
     Dhcp,
     /// It may tell a neighbour's address: an ARP reply or request, or ICMPv6.

@@ -136,8 +136,7 @@ impl Inet {
         };
         let length = bytes.len().min(buffer.len());
         buffer[..length].copy_from_slice(&bytes[..length]);
-        let received =
-            Received { length, full_length: bytes.len(), from: Some(super::socket::outward(family, *from)) };
+        let received = Received { length, full_length: bytes.len(), from: Some(super::socket::outward(family, *from)) };
         if !peek {
             datagram.queued_bytes -= bytes.len() + OVERHEAD;
             datagram.queue.pop_front();

@@ -192,7 +192,8 @@ impl Inet {
     /// Does what is due at this time; true if anything was.
     fn expire(&mut self, world: World<'_>) -> bool {
         let mut due = false;
-        while let Some(Reverse((at, number))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= world.now) {
+        while let Some(Reverse((at, number))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= world.now)
+        {
             self.timers.pop();
             due = true;
             if let Some(socket) = self.sockets.get_mut(number)

@@ -8,7 +8,8 @@ use device::{Error, SocketOption};
 impl Inet {
     pub(super) fn set(&mut self, number: u32, option: SocketOption, value: u32) -> Result<(), Error> {
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
-        let within = |range: core::ops::RangeInclusive<u32>| if range.contains(&value) { Ok(value) } else { Err(EINVAL) };
+        let within =
+            |range: core::ops::RangeInclusive<u32>| if range.contains(&value) { Ok(value) } else { Err(EINVAL) };
         let options = &mut socket.options;
         match option {
             SocketOption::KeepAlive => options.keep_alive = value != 0,

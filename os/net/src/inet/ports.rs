@@ -48,7 +48,12 @@ impl Inet {
     }
 
     /// The port of a connection that is to be made to `remote`.
-    pub(super) fn connecting_port(&mut self, world: World<'_>, local: IpAddr, remote: SocketAddr) -> Result<u16, Error> {
+    pub(super) fn connecting_port(
+        &mut self,
+        world: World<'_>,
+        local: IpAddr,
+        remote: SocketAddr,
+    ) -> Result<u16, Error> {
         for _ in 0..TRIES {
             let port = self.random_port();
             let flow: Flow = (SocketAddr::new(local, port), remote);

@@ -66,8 +66,7 @@ impl Inet {
             return Err(ENOBUFS);
         }
         let datagram = Body::Datagram(Box::new(Datagram::new(true)));
-        let number =
-            self.sockets.insert(Socket::new(Family::V4, Kind::Datagram, datagram)).ok_or(ENOBUFS)?;
+        let number = self.sockets.insert(Socket::new(Family::V4, Kind::Datagram, datagram)).ok_or(ENOBUFS)?;
         let answer = Answer::default();
         self.resolver.questions.push(Question {
             socket: number,

@@ -77,7 +77,8 @@ impl Inet {
         }
         let mut tcp = with_buffers(world.memory).ok_or(ENOBUFS)?;
         tcp.set_hop_limit(Some(hop_limit.max(1)));
-        let ends = (IpEndpoint::new(remote.ip().into(), remote.port()), IpListenEndpoint { addr: Some(ip.into()), port });
+        let ends =
+            (IpEndpoint::new(remote.ip().into(), remote.port()), IpListenEndpoint { addr: Some(ip.into()), port });
         tcp.connect(self.interface.context(), ends.0, ends.1).map_err(|_| ENETUNREACH)?;
         self.release_port(number);
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };

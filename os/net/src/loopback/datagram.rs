@@ -85,9 +85,12 @@ impl Table {
     }
 
     fn carry(&mut self, sender: SocketId, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
-        let receiver = self.sockets.iter_mut().map(|(_, socket)| socket).filter(|socket| socket.takes(to)).find(|socket| {
-            matches!(&socket.body, Body::Datagram(d) if d.peer.is_none_or(|peer| peer == from))
-        });
+        let receiver = self
+            .sockets
+            .iter_mut()
+            .map(|(_, socket)| socket)
+            .filter(|socket| socket.takes(to))
+            .find(|socket| matches!(&socket.body, Body::Datagram(d) if d.peer.is_none_or(|peer| peer == from)));
         let Some(socket) = receiver else {
             // RFC 1122 §4.1.3.3: who has a peer is told that nobody is there.
             if let Some(socket) = self.sockets.get_mut(&sender.0)

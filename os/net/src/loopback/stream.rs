@@ -39,7 +39,8 @@ pub(super) struct End {
 impl End {
     fn new(other: SocketId, remote: SocketAddr, accepted: bool) -> Stream {
         let input = Pipe::default();
-        let end = Self { other: Some(other), remote, input, receive_shut: false, send_shut: false, accepted, starves: false };
+        let end =
+            Self { other: Some(other), remote, input, receive_shut: false, send_shut: false, accepted, starves: false };
         Stream::Connected(Box::new(end))
     }
 }
@@ -173,7 +174,9 @@ impl Table {
             Stream::Idle => {}
             Stream::Listening(queue, _) => {
                 for child in queue {
-                    if let Some(Socket { body: Body::Stream(Stream::Connected(end)), .. }) = self.sockets.remove(&child.0) {
+                    if let Some(Socket { body: Body::Stream(Stream::Connected(end)), .. }) =
+                        self.sockets.remove(&child.0)
+                    {
                         self.part(&end, true);
                     }
                 }

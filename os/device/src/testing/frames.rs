@@ -1,0 +1,237 @@
+//! Frame seams: a wire between two stations, with faults if wanted, and a tracer.
+
+use super::{Random, lock};
+use crate::{Capabilities, Checksum, Frames};
+use std::sync::{Arc, Mutex};
+use std::vec::Vec;
+
+/// What goes wrong on a wire, each in so many of a thousand frames.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// Frames that are lost.
+    pub loss: u32,
+    /// Frames that come twice.
+    pub duplicate: u32,
+    /// Frames with one bit flipped.
+    pub corrupt: u32,
+    /// Frames that others overtake.
+    pub reorder: u32,
+    /// How long a frame takes, in µs.
+    pub delay_us: u64,
+}
+
+/// A wire.
+#[derive(Debug)]
+pub struct Wire {
+    state: Mutex<State>,
+    capacity: usize,
+    frame_max: usize,
+    offload: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    now_us: u64,
+    /// Towards station 0, station 1: when, in which order, what.
+    queues: [Vec<(u64, u64, Vec<u8>)>; 2],
+    sent: u64,
+    random: Random,
+    faults: Faults,
+    /// Stations that flushed since this was last asked.
+    flushes: [u64; 2],
+}
+
+impl Wire {
+    /// A wire and its two ends. `capacity` frames fit on the way to each; with `offload` the ends complete transmit
+    /// checksums and say of every frame that it needs no look, as a device between machines of one host would.
+    pub fn new(seed: u64, faults: Faults, capacity: usize, offload: bool) -> (WireEnd, WireEnd) {
+        let state = State {
+            now_us: 0,
+            queues: Default::default(),
+            sent: 0,
+            random: Random::new(seed),
+            faults,
+            flushes: [0; 2],
+        };
+        let wire = Arc::new(Wire { state: Mutex::new(state), capacity, frame_max: 1514, offload });
+        (WireEnd { wire: wire.clone(), side: 0 }, WireEnd { wire, side: 1 })
+    }
+}
+
+/// A station's end of a [`Wire`].
+#[derive(Clone, Debug)]
+pub struct WireEnd {
+    wire: Arc<Wire>,
+    side: usize,
+}
+
+impl WireEnd {
+    /// Sets the time for both ends.
+    pub fn set_now_us(&self, now_us: u64) {
+        lock(&self.wire.state).now_us = now_us;
+    }
+
+    /// When the next frame arrives at either end.
+    pub fn next_us(&self) -> Option<u64> {
+        lock(&self.wire.state).queues.iter().flatten().map(|(at, ..)| *at).min()
+    }
+
+    /// Changes what goes wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        lock(&self.wire.state).faults = faults;
+    }
+
+    /// How often this station flushed.
+    pub fn flushes(&self) -> u64 {
+        lock(&self.wire.state).flushes[self.side]
+    }
+
+    /// Puts a frame on the wire as it is, towards the other end.
+    pub fn inject(&self, frame: Vec<u8>) {
+        lock(&self.wire.state).send(1 - self.side, frame);
+    }
+}
+
+impl State {
+    fn send(&mut self, to: usize, frame: Vec<u8>) {
+        let faults = self.faults;
+        let copies = 1 + u32::from(self.random.chance(faults.duplicate)) - u32::from(self.random.chance(faults.loss));
+        for _ in 0..copies {
+            let mut frame = frame.clone();
+            if self.random.chance(faults.corrupt) {
+                let bit = self.random.below(frame.len() as u64 * 8) as usize;
+                frame[bit / 8] ^= 1 << (bit % 8);
+            }
+            let late =
+                if self.random.chance(faults.reorder) { self.random.below(4 * faults.delay_us + 100) } else { 0 };
+            self.sent += 1;
+            self.queues[to].push((self.now_us + faults.delay_us + late, self.sent, frame));
+        }
+    }
+}
+
+impl Frames for WireEnd {
+    fn address(&self) -> [u8; 6] {
+        [2, 0, 0, 0, 0, self.side as u8 + 1]
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { frame_max: self.wire.frame_max, transmit_checksums: self.wire.offload }
+    }
+
+    fn receive(&self, take: &mut dyn FnMut(&mut [u8], bool)) -> bool {
+        let mut state = lock(&self.wire.state);
+        let now = state.now_us;
+        let queue = &mut state.queues[self.side];
+        let due =
+            queue.iter().enumerate().filter(|(_, (at, ..))| *at <= now).min_by_key(|(_, (at, order, _))| (*at, *order));
+        let Some((index, _)) = due else { return false };
+        let (.., mut frame) = queue.remove(index);
+        // Not held while the frame is looked at: the station may answer it.
+        drop(state);
+        take(&mut frame, self.wire.offload);
+        true
+    }
+
+    fn room(&self) -> bool {
+        lock(&self.wire.state).queues[1 - self.side].len() < self.wire.capacity
+    }
+
+    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<Checksum>) -> bool {
+        if length > self.wire.frame_max || !self.room() {
+            return false;
+        }
+        // What the frame's memory held before is anybody's guess.
+        let mut frame = std::vec![0xa5; length];
+        if let Some(checksum) = fill(&mut frame) {
+            complete(&mut frame, checksum);
+        }
+        lock(&self.wire.state).send(1 - self.side, frame);
+        true
+    }
+
+    fn flush(&self) {
+        lock(&self.wire.state).flushes[self.side] += 1;
+    }
+
+    fn arm(&self, room: bool) -> bool {
+        let state = lock(&self.wire.state);
+        let arrived = state.queues[self.side].iter().any(|(at, ..)| *at <= state.now_us);
+        arrived || room && state.queues[1 - self.side].len() < self.wire.capacity
+    }
+}
+
+/// Completes a checksum as a device does (VIRTIO 1.2 §5.1.6.2).
+fn complete(frame: &mut [u8], Checksum { start, offset }: Checksum) {
+    let (start, field) = (usize::from(start), usize::from(start) + usize::from(offset));
+    let mut sum = 0u32;
+    for pair in frame[start..].chunks(2) {
+        sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+    }
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    frame[field..field + 2].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+}
+
+/// Keeps a copy of every frame that passes.
+#[derive(Debug)]
+pub struct TracedFrames<F> {
+    inner: F,
+    /// Sent by the station, and the frame.
+    seen: Mutex<Vec<(bool, Vec<u8>)>>,
+}
+
+impl<F: Frames> TracedFrames<F> {
+    /// In front of another device.
+    pub fn new(inner: F) -> Self {
+        Self { inner, seen: Mutex::default() }
+    }
+
+    /// The device behind.
+    pub fn inner(&self) -> &F {
+        &self.inner
+    }
+
+    /// The frames so far (true: sent), which are then forgotten.
+    pub fn take(&self) -> Vec<(bool, Vec<u8>)> {
+        core::mem::take(&mut lock(&self.seen))
+    }
+}
+
+impl<F: Frames> Frames for TracedFrames<F> {
+    fn address(&self) -> [u8; 6] {
+        self.inner.address()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn receive(&self, take: &mut dyn FnMut(&mut [u8], bool)) -> bool {
+        self.inner.receive(&mut |frame, checked| {
+            lock(&self.seen).push((false, frame.to_vec()));
+            take(frame, checked);
+        })
+    }
+
+    fn room(&self) -> bool {
+        self.inner.room()
+    }
+
+    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<Checksum>) -> bool {
+        self.inner.transmit(length, &mut |frame| {
+            let checksum = fill(frame);
+            lock(&self.seen).push((true, frame.to_vec()));
+            checksum
+        })
+    }
+
+    fn flush(&self) {
+        self.inner.flush();
+    }
+
+    fn arm(&self, room: bool) -> bool {
+        self.inner.arm(room)
+    }
+}
