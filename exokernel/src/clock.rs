@@ -68,8 +68,7 @@ pub fn finish(tsc_base: u64, first: Sample, wall_ns: Option<u64>) -> Clock {
 /// Ticks a second of the time-stamp counter and of the APIC timer.
 fn frequencies(first: Sample) -> (u64, u64) {
     let told = told_by_hypervisor().or_else(told_by_cpu);
-    let hypervisor = cpu::cpuid(0x4000_0000, 0);
-    let known_timer = [0x5447_4354, 0x4b4d_564b].contains(&hypervisor.ebx); // "TCGT", "KVMK"
+    let known_timer = [cpu::HYPERVISOR_TCG, cpu::HYPERVISOR_KVM].contains(&cpu::hypervisor());
     if let (Some(tsc), true) = (told, known_timer) {
         return (tsc, QEMU_TICKS);
     }
@@ -91,14 +90,14 @@ fn frequencies(first: Sample) -> (u64, u64) {
 
 /// kHz in a leaf that VMware defined and others took over; or kvmclock's scale.
 fn told_by_hypervisor() -> Option<u64> {
-    if cpu::cpuid(1, 0).ecx & 1 << 31 == 0 {
+    if cpu::hypervisor() == 0 {
         return None;
     }
     let khz = u64::from(cpu::cpuid(0x4000_0010, 0).eax);
     if khz != 0 {
         return Some(khz * 1000);
     }
-    let kvm = cpu::cpuid(0x4000_0000, 0).ebx == 0x4b4d_564b && cpu::cpuid(0x4000_0001, 0).eax & 1 << 3 != 0;
+    let kvm = cpu::hypervisor() == cpu::HYPERVISOR_KVM && cpu::cpuid(0x4000_0001, 0).eax & 1 << 3 != 0;
     kvm.then(kvmclock).flatten()
 }
 

@@ -134,18 +134,30 @@ pub fn halt() -> ! {
     }
 }
 
+/// The start of QEMU's own hypervisor signature, "TCGT".
+pub const HYPERVISOR_TCG: u32 = u32::from_le_bytes(*b"TCGT");
+/// The start of KVM's, "KVMK".
+pub const HYPERVISOR_KVM: u32 = u32::from_le_bytes(*b"KVMK");
+
+/// The start of the hypervisor's signature, 0 without one.
+pub fn hypervisor() -> u32 {
+    if cpuid(1, 0).ecx & 1 << 31 == 0 { 0 } else { cpuid(0x4000_0000, 0).ebx }
+}
+
 /// Turns on every protection the CPU has, and the extended register state it offers; gives what a guest must know to
 /// save that state (SDM 1 §13).
 pub fn configure() -> abi::boot::Cpu {
     let (basic, extended) = (cpuid(1, 0), cpuid(7, 0));
     let has_xsave = basic.ecx & 1 << 26 != 0;
+    // QEMU's emulation before 9.1 reads the frame of a ring-3 iretq as the supervisor, and SMAP makes that a fault.
+    let is_emulated = hypervisor() == HYPERVISOR_TCG;
     let mut cr4: u64 = 0x620; // PAE, OSFXSR, OSXMMEXCPT
     for (offered, bit) in [
-        (extended.ecx & 1 << 2 != 0, 11),  // UMIP: sgdt and the like fault in ring 3
-        (extended.ebx & 1 != 0, 16),       // FSGSBASE
-        (has_xsave, 18),                   // OSXSAVE
-        (extended.ebx & 1 << 7 != 0, 20),  // SMEP
-        (extended.ebx & 1 << 20 != 0, 21), // SMAP
+        (extended.ecx & 1 << 2 != 0, 11), // UMIP: sgdt and the like fault in ring 3
+        (extended.ebx & 1 != 0, 16),      // FSGSBASE
+        (has_xsave, 18),                  // OSXSAVE
+        (extended.ebx & 1 << 7 != 0, 20), // SMEP
+        (extended.ebx & 1 << 20 != 0 && !is_emulated, 21), // SMAP
     ] {
         cr4 |= u64::from(offered) << bit;
     }

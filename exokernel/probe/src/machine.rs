@@ -91,7 +91,7 @@ macro_rules! act {
     };
 }
 
-act!(load, "mov rax, [rdi]");
+act!(load, "mov al, [rdi]");
 act!(store, "mov byte ptr [rdi], 1");
 act!(jump, "call rdi");
 act!(halt, "hlt");
