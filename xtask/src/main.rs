@@ -16,7 +16,8 @@ usage: cargo xtask COMMAND
   prepush          the quick part: format, lints, layers, unsafe code, unit tests
   layers           may each crate depend on what it depends on?
   unsafe-check     does unsafe code stay where it belongs, and does every file say what it is?
-  bench [ROUNDS]   sizes, start-up and throughput beside the references, as a table";
+  bench [PART]...  the numbers of SPECIFICATION.md beside their references, as a table; parts are sizes, start, costs,
+                   memory, http";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,8 +28,7 @@ fn main() -> ExitCode {
         ["prepush"] => steps::prepush(),
         ["layers"] => layers::check(),
         ["unsafe-check"] => unsafety::check(),
-        ["bench"] => bench::run(None),
-        ["bench", rounds] => bench::run(rounds.parse().ok()),
+        ["bench", parts @ ..] => bench::run(parts),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
