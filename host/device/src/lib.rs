@@ -11,11 +11,12 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod console;
+pub mod hostnet;
 mod memory;
 mod nonsense;
 mod queue;
 pub mod system;
 
-pub use memory::{OutOfRam, Ram};
+pub use memory::{OutOfRam, Plain, Ram, bytes_of, value_of};
 pub use nonsense::{Nonsense, What};
 pub use queue::Served;

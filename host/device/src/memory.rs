@@ -109,6 +109,18 @@ impl Ram {
 /// Every bit pattern is a value, and there is no padding.
 pub unsafe trait Plain: Copy {}
 
+/// A value's bytes.
+pub fn bytes_of<T: Plain>(value: &T) -> &[u8] {
+    // SAFETY: `Plain` has no padding, so all its bytes are there to be read.
+    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+/// The value that `bytes` begin with; `None` if they are too few.
+pub fn value_of<T: Plain>(bytes: &[u8]) -> Option<T> {
+    // SAFETY: long enough, and `Plain` makes any bytes a value.
+    (bytes.len() >= size_of::<T>()).then(|| unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
 // SAFETY: an integer.
 unsafe impl Plain for u64 {}
 // SAFETY: `repr(C)` structures of integers without padding, see `abi::hostnet`.

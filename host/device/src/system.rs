@@ -7,6 +7,7 @@
 //! The functions take raw addresses because what they name is guest memory; the kernel checks it and says `EFAULT`.
 //! None needs thread-local storage.
 
+use abi::hostnet::Address;
 use core::arch::global_asm;
 
 global_asm!(
@@ -66,6 +67,8 @@ pub mod number {
 
 /// Errno values that the servers act on, positive.
 pub mod errno {
+    /// Not permitted.
+    pub const EPERM: i32 = 1;
     /// Interrupted by a signal.
     pub const EINTR: i32 = 4;
     /// Bad descriptor.
@@ -159,6 +162,118 @@ pub fn clock_gettime(clock: i32, into: *mut [i64; 2]) -> isize {
 /// Half-closes a socket; `how` is 0 (receive), 1 (send) or 2.
 pub fn shutdown(descriptor: i32, how: u32) -> isize {
     call(number::SHUTDOWN, descriptor as usize, how as usize, 0, 0, 0)
+}
+
+/// What a call on a socket gave besides its result: an address as the kernel writes it (`sockaddr_in`, `sockaddr_in6`).
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SocketAddress {
+    bytes: [u8; 28],
+    length: u32,
+}
+
+impl SocketAddress {
+    fn empty() -> Self {
+        Self { bytes: [0; 28], length: 28 }
+    }
+
+    /// The address; family 0 where there is none. With `mapped`, an IPv4 address comes as `::ffff:a.b.c.d` (RFC 4291
+    /// §2.5.5.2), as IPv6 sockets see such peers.
+    pub fn address(&self, mapped: bool) -> Address {
+        const AF_INET: u16 = 2;
+        const AF_INET6: u16 = 10;
+        let b = &self.bytes;
+        let mut address = Address { port: u16::from_be_bytes([b[2], b[3]]), ..Address::default() };
+        match u16::from_ne_bytes([b[0], b[1]]) {
+            AF_INET if mapped => {
+                address.family = 6;
+                address.bytes[10..12].copy_from_slice(&[0xff, 0xff]);
+                address.bytes[12..].copy_from_slice(&b[4..8]);
+            }
+            AF_INET => {
+                address.family = 4;
+                address.bytes[..4].copy_from_slice(&b[4..8]);
+            }
+            AF_INET6 => {
+                address.family = 6;
+                address.bytes.copy_from_slice(&b[8..24]);
+                address.scope = u32::from_ne_bytes([b[24], b[25], b[26], b[27]]);
+            }
+            _ => return Address::default(),
+        }
+        address
+    }
+}
+
+/// Accepts a connection: its descriptor, non-blocking, or a negative errno; and the peer.
+pub fn accept(listener: i32) -> (isize, SocketAddress) {
+    const SOCK_NONBLOCK_CLOEXEC: usize = 0o4000 | 0o2_000_000;
+    let mut peer = SocketAddress::empty();
+    let (bytes, length) = (&raw mut peer.bytes as usize, &raw mut peer.length as usize);
+    let result = call(number::ACCEPT4, listener as usize, bytes, length, SOCK_NONBLOCK_CLOEXEC, 0);
+    (result, peer)
+}
+
+/// `struct msghdr` with one vector.
+#[repr(C)]
+struct MessageHeader {
+    name: *mut u8,
+    name_length: u32,
+    vectors: *mut Vector,
+    vector_count: usize,
+    control: *mut u8,
+    control_length: usize,
+    flags: i32,
+}
+
+#[repr(C)]
+struct Vector {
+    base: *mut u8,
+    length: usize,
+}
+
+/// Receives a datagram without waiting: its full length, of which `length` bytes at most are at `buffer`, or a negative
+/// errno; and the sender.
+///
+/// # Safety
+/// As for [`read`].
+pub unsafe fn receive_datagram(socket: i32, buffer: *mut u8, length: usize) -> (isize, SocketAddress) {
+    const MSG_TRUNC_DONTWAIT: usize = 0x20 | 0x40;
+    let mut sender = SocketAddress::empty();
+    let mut vector = Vector { base: buffer, length };
+    let mut header = MessageHeader {
+        name: &raw mut sender.bytes as *mut u8,
+        name_length: 28,
+        vectors: &raw mut vector,
+        vector_count: 1,
+        control: core::ptr::null_mut(),
+        control_length: 0,
+        flags: 0,
+    };
+    let got = call(number::RECVMSG, socket as usize, &raw mut header as usize, MSG_TRUNC_DONTWAIT, 0, 0);
+    (got, sender)
+}
+
+/// Receives a message from a UNIX socket, waiting for it: its length (or a negative errno) and a descriptor, if one came
+/// along.
+pub fn receive_message(socket: i32, buffer: &mut [u8]) -> (isize, Option<i32>) {
+    const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+    // cmsghdr (length, level, type), then one descriptor.
+    let mut control = [0u64; 3];
+    let mut vector = Vector { base: buffer.as_mut_ptr(), length: buffer.len() };
+    let mut header = MessageHeader {
+        name: core::ptr::null_mut(),
+        name_length: 0,
+        vectors: &raw mut vector,
+        vector_count: 1,
+        control: control.as_mut_ptr().cast(),
+        control_length: size_of_val(&control),
+        flags: 0,
+    };
+    let got = call(number::RECVMSG, socket as usize, &raw mut header as usize, MSG_CMSG_CLOEXEC, 0, 0);
+    const SOL_SOCKET_SCM_RIGHTS: u64 = 1 << 32 | 1;
+    let came = got >= 0 && header.control_length >= 20 && control[1] == SOL_SOCKET_SCM_RIGHTS;
+    (got, came.then_some(control[2] as u32 as i32))
 }
 
 /// `struct epoll_event`, which is packed on x86-64.

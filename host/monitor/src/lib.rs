@@ -10,6 +10,7 @@
 mod error;
 mod options;
 pub mod process;
+pub mod sockets;
 
 pub use error::Error;
 pub use options::{Backend, Notice, Options, Outcome, Program, Publish};

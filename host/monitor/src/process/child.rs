@@ -4,11 +4,12 @@
 //! that the machine does not need, in this order: descriptors, the tool's arguments and environment (they stand on the
 //! first stack, which is unmapped), and nearly all system calls.
 
+use super::channel::Channel;
 use super::layout::{Layout, Span};
 use super::message::MESSAGE_MAX;
 use super::rings::{self, Rings};
 use super::strings::Strings;
-use super::tender::{CONTROL, Channel, EVENTS, INPUT_SET, TOKEN_CONTROL, TOKEN_INPUT, Tender, Upcall};
+use super::tender::{CONTROL, CONTROL_SET, EVENTS, INPUT_SET, LAST, TOKEN_CONTROL, TOKEN_INPUT, Tender, Upcall};
 use super::{boot, filter, gate, load, signals, tender, vdso};
 use crate::{Error, Program};
 use abi::PAGE_SIZE;
@@ -17,6 +18,8 @@ use abi::boot::BootInfo;
 use abi::image::IMAGE_ALIGN;
 use host_device::Ram;
 use host_device::console::Console;
+use host_device::hostnet::Hostnet;
+use host_device::hostnet::table::{self, Table};
 use host_device::system;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -25,6 +28,8 @@ const STACK: u64 = 256 << 10;
 const SIGNAL_STACK: u64 = 64 << 10;
 /// How often the slice timer looks, in CPU time of the machine. A machine that sleeps is not woken.
 const SLICE_US: i64 = 10_000;
+/// Sockets that a machine may have; the memory for them is there when it is used.
+const SOCKETS: usize = 16384;
 /// Bytes at the arena's start that are populated at once: what nearly every program touches before `main`.
 const POPULATE: u64 = 64 << 10;
 
@@ -136,15 +141,15 @@ fn die_with(parent: i32) -> Result<(), Error> {
 fn descriptors(control: OwnedFd) -> Result<(), Error> {
     // SAFETY: descriptors only: none of those that are closed is used again in this process.
     unsafe {
-        // Out of the way first: any of them may stand where another is to go.
-        let high = libc::fcntl(control.as_raw_fd(), libc::F_DUPFD, INPUT_SET + 1);
+        // Out of the way first: it may stand where another is to go.
+        let high = libc::fcntl(control.as_raw_fd(), libc::F_DUPFD, LAST + 1);
         std::mem::forget(control);
-        let (events, input) = (libc::epoll_create1(0), libc::epoll_create1(0));
-        let events = libc::fcntl(events, libc::F_DUPFD, INPUT_SET + 1);
-        let input = libc::fcntl(input, libc::F_DUPFD, INPUT_SET + 1);
-        let failed =
-            libc::dup2(high, CONTROL) < 0 || libc::dup2(events, EVENTS) < 0 || libc::dup2(input, INPUT_SET) < 0;
-        if failed || libc::close_range(INPUT_SET as u32 + 1, u32::MAX, 0) != 0 {
+        let mut failed = libc::dup2(high, CONTROL) < 0;
+        for set in [EVENTS, INPUT_SET, CONTROL_SET] {
+            let fresh = libc::epoll_create1(0);
+            failed |= fresh < 0 || (fresh != set && libc::dup2(fresh, set) < 0);
+        }
+        if failed || libc::close_range(LAST as u32 + 1, u32::MAX, 0) != 0 {
             return Err(Error::last("arrange the machine's descriptors"));
         }
         let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -243,19 +248,35 @@ fn tender(layout: Layout, rings: &Rings, information: &BootInfo) -> Result<Tende
     };
     let console = console.ok_or(Error::BadImage("its console's queues cannot be laid out"))?;
     let console = Console::new(console, ram, INPUT_SET, EVENTS, TOKEN_INPUT);
-    if system::epoll_add(EVENTS, CONTROL, system::EPOLL_IN, TOKEN_CONTROL) != 0 {
-        return Err(Error::last("watch the control socket"));
+    for set in [EVENTS, CONTROL_SET] {
+        if system::epoll_add(set, CONTROL, system::EPOLL_IN, TOKEN_CONTROL) != 0 {
+            return Err(Error::last("watch the control socket"));
+        }
     }
     let buffer = map_own(MESSAGE_MAX as u64)?;
     // SAFETY: mapped for good just now, for this slice alone.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer as *mut u8, MESSAGE_MAX) };
+    let hostnet = match rings.hostnet() {
+        // SAFETY: as for the console's.
+        Some(queues) => unsafe { rings::serve(queues) }.map(|queues| hostnet(queues, ram)).transpose()?,
+        None => None,
+    };
+    let network = hostnet.is_some();
     Ok(Tender {
         layout,
+        hostnet,
         console,
         monotonic_base_ns: information.clock.monotonic_base_ns,
         upcall: Upcall::default(),
-        channel: Channel::new(buffer),
+        channel: Channel::new(buffer, CONTROL_SET, network),
     })
+}
+
+fn hostnet(queues: [abi::ring::Device; 3], ram: Ram) -> Result<Hostnet, Error> {
+    let memory = map_own(table::memory_for(SOCKETS) as u64)?;
+    // SAFETY: mapped for good just now, zeroed, for this table alone.
+    let table = unsafe { Table::in_zeroed(memory as *mut u8, SOCKETS) };
+    Ok(Hostnet::new(queues, ram, EVENTS, table))
 }
 
 /// Memory of the tender's own.

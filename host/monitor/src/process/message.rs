@@ -17,7 +17,7 @@ pub(crate) struct Head {
     pub(crate) socket: u32,
     /// `Events`: the bits' upper half. `Request`: the child's descriptor of an accepted socket, or `u32::MAX`.
     pub(crate) value: u32,
-    /// `Resolved`: the status, negative errno. `SendTo`: 1 if an answer is wanted.
+    /// `Done`: a negative errno, or 0. `SendTo`: 1 if an answer is wanted.
     pub(crate) status: i32,
 }
 
@@ -28,24 +28,28 @@ pub(crate) enum Kind {
     Report = 1,
     /// To the parent: a backtrace's addresses, for it to name and print. Answered by `Done`.
     Backtrace = 2,
-    /// To the parent: an [`abi::hostnet::Request`], and for `Resolve` the name. All others are answered by `Response`.
+    /// To the parent: an [`abi::hostnet::Request`], and for `Resolve` the name. Answered by `Response`, a look-up too: whether it has
+    /// started.
     Request = 3,
     /// To the parent: an [`abi::hostnet::Address`], and a datagram for it.
     SendTo = 4,
+    /// To the parent: what did the look-up of token `socket` come to? Answered by `Done`: the status, and
+    /// [`abi::hostnet::Address`]es.
+    TakeLookup = 5,
     /// To the child: an [`abi::hostnet::Response`]; a descriptor comes along where the request makes one.
     Response = 16,
-    /// To the child: answer to `Backtrace`, and to `SendTo` (`status`).
+    /// To the child: the answer to all others.
     Done = 17,
     /// To the child: bits for the vCPU's events.
     Events = 18,
-    /// To the child: a look-up has ended; [`abi::hostnet::Address`]es.
+    /// To the child: the look-up of token `socket` has ended; the child asks for it when it is free to.
     Resolved = 19,
 }
 
 impl Kind {
     pub(crate) fn of(number: u32) -> Option<Self> {
         use Kind::*;
-        let all = [Report, Backtrace, Request, SendTo, Response, Done, Events, Resolved];
+        let all = [Report, Backtrace, Request, SendTo, TakeLookup, Response, Done, Events, Resolved];
         all.into_iter().find(|k| *k as u32 == number)
     }
 }

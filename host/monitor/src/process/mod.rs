@@ -5,13 +5,14 @@
 //! | `mod`, `parent`, `os` | forks; serves control requests; waits | parent |
 //! | `layout`, `strings`, `rings`, `boot`, `load` | say where everything lies, and fill it | child, before lock-down |
 //! | `child`, `filter` | becomes the machine, gives up everything else | child, up to lock-down |
-//! | `gate`, `tender`, `signals`, `vdso` | the far side of the gate | child, after lock-down |
+//! | `gate`, `tender`, `channel`, `signals`, `vdso` | the far side of the gate | child, after lock-down |
 //! | `message` | what the two say to each other | both |
 //!
 //! The child makes the data path's system calls itself, inside the gate, on descriptors that the parent handed in.
 //! Whatever names a peer or a port goes to the parent, which checks it against the manifest.
 
 mod boot;
+mod channel;
 mod child;
 mod filter;
 mod gate;

@@ -100,6 +100,12 @@ impl Child {
     }
 }
 
+/// A copy of one of the child's descriptors.
+pub(crate) fn descriptor_of(child: &Child, descriptor: RawFd) -> Result<OwnedFd, rustix::io::Errno> {
+    use rustix::process::{ForeignRawFd, PidfdGetfdFlags, pidfd_getfd};
+    pidfd_getfd(&child.handle, descriptor as ForeignRawFd, PidfdGetfdFlags::empty())
+}
+
 impl Drop for Child {
     fn drop(&mut self) {
         if !self.reaped {

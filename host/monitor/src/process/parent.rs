@@ -3,9 +3,17 @@
 use super::message::{Head, Kind, MESSAGE_MAX};
 use super::os::{self, Child, Fate, Got, Signals};
 use super::signals::NUDGE;
+use crate::sockets::{HostSockets, Lookup};
 use crate::{Error, Options, Outcome, Program};
+use abi::hostnet::{Address, Operation, Request, Response};
 use abi::vcpu::{EVENT_INTERRUPT, EVENT_STOP};
-use std::os::fd::{AsFd, OwnedFd};
+use host_device::{bytes_of, value_of};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Look-ups that the child may have under way; it asks for no more.
+const LOOKUPS_MAX: usize = host_device::hostnet::LOOKUPS;
 
 /// The machine's other half.
 pub(crate) struct Parent<'a> {
@@ -13,27 +21,45 @@ pub(crate) struct Parent<'a> {
     child: Child,
     control: OwnedFd,
     signals: Signals,
+    /// `None`: the manifest gives no network.
+    sockets: Option<HostSockets>,
+    lookups: HashMap<u32, Lookup>,
+    /// Those that have ended, until the child takes them.
+    looked_up: HashMap<u32, Result<Vec<Address>, Errno>>,
     /// A first signal was passed on; the next one ends the machine.
     asked_to_stop: bool,
     report: Option<String>,
-    buffer: Vec<u8>,
 }
 
 impl<'a> Parent<'a> {
     pub(crate) fn new(
-        _program: &Program<'_>,
+        program: &Program<'_>,
         options: &'a Options,
         child: Child,
         control: OwnedFd,
         signals: Signals,
     ) -> Self {
-        Self { options, child, control, signals, asked_to_stop: false, report: None, buffer: vec![0; MESSAGE_MAX] }
+        let network = program.manifest.network.clone();
+        let sockets = network.map(|network| HostSockets::new(network, options.publish.clone(), options.notify));
+        Self {
+            options,
+            child,
+            control,
+            signals,
+            sockets,
+            lookups: HashMap::new(),
+            looked_up: HashMap::new(),
+            asked_to_stop: false,
+            report: None,
+        }
     }
 
     /// Stays with the machine until it ends.
     pub(crate) fn stay(mut self) -> Result<Outcome, Error> {
+        let mut buffer = vec![0; MESSAGE_MAX];
         loop {
-            let watched = [self.child.handle.as_fd(), self.control.as_fd(), self.signals.handle.as_fd()];
+            let mut watched = vec![self.child.handle.as_fd(), self.control.as_fd(), self.signals.handle.as_fd()];
+            watched.extend(self.lookups.values().filter_map(Lookup::handle));
             let ready = os::poll(&watched, self.options.preempt_ns);
             if self.options.preempt_ns.is_some() {
                 self.child.signal(NUDGE);
@@ -43,10 +69,11 @@ impl<'a> Parent<'a> {
                     return Ok(outcome);
                 }
             }
-            self.listen();
+            self.listen(&mut buffer);
+            self.end_lookups();
             if ready.first() == Some(&true) {
                 let fate = self.child.wait()?;
-                self.listen();
+                self.listen(&mut buffer);
                 return Ok(self.outcome(fate));
             }
         }
@@ -69,14 +96,12 @@ impl<'a> Parent<'a> {
     }
 
     /// Deals with everything that the child has said.
-    fn listen(&mut self) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        while let Got::Message(length) = os::receive(self.control.as_fd(), &mut buffer) {
+    fn listen(&mut self, buffer: &mut [u8]) {
+        while let Got::Message(length) = os::receive(self.control.as_fd(), buffer) {
             if let Some((head, body)) = buffer.get(..length).and_then(Head::split) {
                 self.hear(head, body);
             }
         }
-        self.buffer = buffer;
     }
 
     fn hear(&mut self, head: Head, body: &[u8]) {
@@ -90,14 +115,87 @@ impl<'a> Parent<'a> {
                 for (number, frame) in body.as_chunks::<8>().0.iter().enumerate() {
                     eprintln!("  {number:>3}: {:#x}", u64::from_le_bytes(*frame));
                 }
-                self.answer(Head::new(Kind::Done), &[]);
+                self.say(Head::new(Kind::Done), &[], None);
             }
+            Some(Kind::Request) => self.request(head, body),
+            Some(Kind::SendTo) => self.send_to(head, body),
+            Some(Kind::TakeLookup) => self.take_lookup(head.socket),
+            // The rest is ours to say.
             _ => {}
         }
     }
 
-    fn answer(&self, head: Head, body: &[u8]) {
-        os::send(self.control.as_fd(), &[&head.bytes(), body], None);
+    fn request(&mut self, head: Head, body: &[u8]) {
+        let Some(request) = value_of::<Request>(body) else { return self.refuse(Errno::INVAL) };
+        if request.operation == Operation::Resolve as u32 {
+            let name = body.get(size_of::<Request>()..).unwrap_or_default();
+            let status = self.look_up(head.socket, name).map_or_else(|errno| -errno.raw_os_error(), |()| 0);
+            return self.respond(&Response { status, ..Response::default() }, None);
+        }
+        let accepted = match i32::try_from(head.value) {
+            Ok(descriptor) => match os::descriptor_of(&self.child, descriptor) {
+                Ok(descriptor) => Some(descriptor),
+                Err(errno) => return self.refuse(errno),
+            },
+            Err(_) => None,
+        };
+        let Some(sockets) = &mut self.sockets else { return self.refuse(Errno::ACCESS) };
+        let answer = sockets.request(&request, accepted.as_ref());
+        let head = Head::new(Kind::Response).bytes();
+        os::send(self.control.as_fd(), &[&head, bytes_of(&answer.response)], answer.descriptor);
+    }
+
+    fn send_to(&mut self, head: Head, body: &[u8]) {
+        let (Some(to), Some(sockets)) = (value_of::<Address>(body), &mut self.sockets) else { return };
+        let answer = sockets.send_to(head.socket, &to, body.get(size_of::<Address>()..).unwrap_or_default());
+        // Where no answer is waited for, a descriptor cannot come to exist either.
+        if head.status != 0 {
+            let head = Head::new(Kind::Response).bytes();
+            os::send(self.control.as_fd(), &[&head, bytes_of(&answer.response)], answer.descriptor);
+        }
+    }
+
+    fn look_up(&mut self, token: u32, name: &[u8]) -> Result<(), Errno> {
+        let sockets = self.sockets.as_ref().ok_or(Errno::ACCESS)?;
+        if self.lookups.len() >= LOOKUPS_MAX || self.lookups.contains_key(&token) {
+            return Err(Errno::NOBUFS);
+        }
+        self.lookups.insert(token, sockets.look_up(name)?);
+        Ok(())
+    }
+
+    /// Tells the child of look-ups that have ended.
+    fn end_lookups(&mut self) {
+        let ended: Vec<_> =
+            self.lookups.iter_mut().filter_map(|(token, lookup)| Some((*token, lookup.poll()?))).collect();
+        for (token, result) in ended {
+            if let (Some(lookup), Some(sockets), Ok(addresses)) =
+                (self.lookups.remove(&token), &mut self.sockets, &result)
+            {
+                sockets.learn(lookup.name(), addresses);
+            }
+            self.looked_up.insert(token, result);
+            self.say(Head { socket: token, ..Head::new(Kind::Resolved) }, &[], None);
+        }
+    }
+
+    fn take_lookup(&mut self, token: u32) {
+        let result = self.looked_up.remove(&token).unwrap_or(Err(Errno::INVAL));
+        let status = result.as_ref().map_or_else(|errno| -errno.raw_os_error(), |_| 0);
+        let body: Vec<u8> = result.unwrap_or_default().iter().flat_map(bytes_of).copied().collect();
+        self.say(Head { status, ..Head::new(Kind::Done) }, &body, None);
+    }
+
+    fn refuse(&self, errno: Errno) {
+        self.respond(&Response { status: -errno.raw_os_error(), ..Response::default() }, None);
+    }
+
+    fn respond(&self, response: &Response, descriptor: Option<BorrowedFd<'_>>) {
+        self.say(Head::new(Kind::Response), bytes_of(response), descriptor);
+    }
+
+    fn say(&self, head: Head, body: &[u8], descriptor: Option<BorrowedFd<'_>>) {
+        os::send(self.control.as_fd(), &[&head.bytes(), body], descriptor);
     }
 
     fn outcome(&mut self, fate: Fate) -> Outcome {

@@ -8,7 +8,7 @@ use abi::ring::{Areas, Device, Layout};
 /// Entries of the console's queues.
 const CONSOLE_SIZES: [u16; 3] = [16, 64, 64];
 /// Entries of the host-socket device's queues: control, send, events.
-const HOSTNET_SIZES: [u16; 3] = [32, 256, 256];
+const HOSTNET_SIZES: [u16; 3] = [64, 64, 256];
 
 /// The queues, as the guest is told of them.
 #[derive(Clone, Debug)]

@@ -4,19 +4,21 @@
 //! process can get no more memory. One value holds it all, and [`dispatch`] is the only way in besides the signal
 //! handlers, which never touch it while the tender runs.
 
+use super::channel::Channel;
 use super::layout::Layout;
-use super::message::{Head, Kind, MESSAGE_MAX};
+use super::message::{Head, Kind};
 use super::{boot, gate, vdso};
 use abi::PAGE_SIZE;
 use abi::gate::{
     ACCESS_EXECUTE, ACCESS_NONE, ACCESS_READ, ACCESS_READ_WRITE, BACKTRACE_MAX, Call, GateError, LOG_MAX, LogKind,
     WAIT_FOREVER, WAIT_POLL,
 };
-use abi::vcpu::{EVENT_INTERRUPT, EVENT_STOP, STATUS_ABORT, Vcpu, event_bit};
+use abi::vcpu::{STATUS_ABORT, Vcpu, event_bit};
 use core::cell::UnsafeCell;
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use host_device::console::Console;
+use host_device::hostnet::Hostnet;
 use host_device::system::{self, EpollEvent, errno};
 use host_device::{Nonsense, Served};
 
@@ -24,6 +26,9 @@ use host_device::{Nonsense, Served};
 pub(crate) const CONTROL: i32 = 3;
 pub(crate) const EVENTS: i32 = 4;
 pub(crate) const INPUT_SET: i32 = 5;
+pub(crate) const CONTROL_SET: i32 = 6;
+/// The last of them.
+pub(crate) const LAST: i32 = CONTROL_SET;
 
 /// Tokens in the epoll set. Sockets have their own numbers, which start above.
 pub(crate) const TOKEN_CONTROL: u64 = 1 << 32;
@@ -41,6 +46,7 @@ pub(crate) struct Tender {
     pub(crate) monotonic_base_ns: u64,
     pub(crate) upcall: Upcall,
     pub(crate) channel: Channel,
+    pub(crate) hostnet: Option<Hostnet>,
 }
 
 /// Where upcalls go.
@@ -52,15 +58,6 @@ pub(crate) struct Upcall {
     pub(crate) critical_end: u64,
     /// Does the guest want slices?
     pub(crate) slices: bool,
-}
-
-/// The child's end of the socket pair, with room for one message.
-#[derive(Debug)]
-pub(crate) struct Channel {
-    /// [`MESSAGE_MAX`] bytes, mapped at set-up.
-    pub(crate) buffer: &'static mut [u8],
-    /// Event bits that came while an answer was waited for.
-    events: u64,
 }
 
 /// The one tender of the process.
@@ -111,8 +108,14 @@ pub(crate) extern "sysv64" fn dispatch(call: u64, a: u64, b: u64, c: u64) -> i64
     let tender = unsafe { &mut *TENDER.load(Ordering::Relaxed) };
     let result = match Call::from_number(call) {
         Some(Call::Exit) => system::exit(a as u8),
-        Some(Call::Wait) => Ok(tender.wait(a)),
-        Some(Call::Kick) => Ok(tender.kick(a, b)),
+        Some(Call::Wait) => {
+            tender.wait(a);
+            Ok(())
+        }
+        Some(Call::Kick) => {
+            tender.kick(a, b);
+            Ok(())
+        }
         Some(Call::Log) => tender.log(a, b, c),
         Some(Call::Map) => tender.map(a, b, c),
         Some(Call::Unmap) => tender.unmap(a, b),
@@ -156,11 +159,22 @@ impl Tender {
             let served = self.console.kick(queue);
             self.settle(boot::CONSOLE, served);
         }
+        if device == boot::HOSTNET as u64
+            && let Some(hostnet) = &mut self.hostnet
+        {
+            let served = hostnet.kick(queue, &mut self.channel);
+            self.settle(boot::HOSTNET, served);
+        }
     }
 
     fn serve(&mut self) {
         let served = self.console.serve();
         self.settle(boot::CONSOLE, served);
+        if let Some(hostnet) = &mut self.hostnet {
+            let served = hostnet.serve(&mut self.channel);
+            self.settle(boot::HOSTNET, served);
+        }
+        self.pass_on_lookups();
     }
 
     fn wait(&mut self, until_ns: u64) {
@@ -171,17 +185,30 @@ impl Tender {
         // A negative count is an interrupted call; the guest may be told too early.
         for event in events.iter().take(usize::try_from(count).unwrap_or(0)) {
             match event.token {
-                TOKEN_CONTROL => self.hear(),
+                TOKEN_CONTROL => self.channel.hear(),
                 TOKEN_INPUT => self.console.input_event(),
-                _ => {}
+                number => {
+                    if let Some(hostnet) = &mut self.hostnet {
+                        hostnet.event(number, event.events);
+                    }
+                }
             }
         }
         if count > 0 {
             self.serve();
         }
-        let bits = core::mem::take(&mut self.channel.events);
+        let bits = self.channel.take_events();
         if bits != 0 {
             self.raise(bits);
+        }
+    }
+
+    /// Gives the guest the answers to names that have come.
+    fn pass_on_lookups(&mut self) {
+        while let (Some(hostnet), Some(token)) = (&mut self.hostnet, self.channel.next_lookup()) {
+            let (status, addresses) = self.channel.take_lookup(token);
+            let served = hostnet.resolved(token, status, addresses);
+            self.settle(boot::HOSTNET, served);
         }
     }
 
@@ -195,15 +222,6 @@ impl Tender {
         }
         let now = vdso::now(libc::CLOCK_MONOTONIC).wrapping_sub(self.monotonic_base_ns);
         Some(until_ns.saturating_sub(now))
-    }
-
-    /// Takes what the parent has said.
-    fn hear(&mut self) {
-        while self.channel.poll() {
-            if self.channel.receive().is_none() {
-                return;
-            }
-        }
     }
 
     fn log(&mut self, kind: u64, address: u64, length: u64) -> Result<(), GateError> {
@@ -232,11 +250,8 @@ impl Tender {
         if address < self.layout.image.start || end > self.layout.arena.end {
             return Err(GateError::BadAddress);
         }
-        let body = &mut self.channel.buffer[Head::LENGTH..Head::LENGTH + bytes];
-        // SAFETY: inside the machine's reservation, checked above, and not in this buffer. Where it is inaccessible, the
-        // fault handler ends the machine.
-        unsafe { core::ptr::copy_nonoverlapping(address as *const u8, body.as_mut_ptr(), bytes) };
-        self.channel.ask(Head::new(Kind::Backtrace), bytes);
+        // Inside the machine's reservation. Where it is inaccessible, the fault handler ends the machine.
+        self.channel.ask_about(Head::new(Kind::Backtrace), address as *const u8, bytes);
         Ok(())
     }
 
@@ -286,52 +301,6 @@ impl Tender {
         }
         self.upcall = Upcall { entry, critical_start, critical_end, ..self.upcall };
         Ok(())
-    }
-}
-
-impl Channel {
-    /// A channel with room for messages.
-    pub(crate) fn new(buffer: &'static mut [u8]) -> Self {
-        debug_assert!(buffer.len() >= MESSAGE_MAX);
-        Self { buffer, events: 0 }
-    }
-
-    /// Has the parent said something?
-    fn poll(&self) -> bool {
-        let mut events = [EpollEvent::default(); 4];
-        let count = usize::try_from(system::epoll_wait(EVENTS, &mut events, Some(0))).unwrap_or(0);
-        events.iter().take(count).any(|e| e.token == TOKEN_CONTROL)
-    }
-
-    /// Sends the `length` bytes that stand behind the head's place, and waits for the answer.
-    fn ask(&mut self, head: Head, length: usize) -> Option<(Head, usize)> {
-        self.buffer[..Head::LENGTH].copy_from_slice(&head.bytes());
-        system::write(CONTROL, self.buffer.as_ptr(), Head::LENGTH + length);
-        loop {
-            let answer = self.receive()?;
-            if matches!(Kind::of(answer.0.kind), Some(Kind::Response | Kind::Done)) {
-                return Some(answer);
-            }
-        }
-    }
-
-    /// Waits for one message and takes note of events. Its body stands behind the head's place; the parent that has gone
-    /// away says nothing more.
-    fn receive(&mut self) -> Option<(Head, usize)> {
-        loop {
-            // SAFETY: the buffer is ours.
-            let got = unsafe { system::read(CONTROL, self.buffer.as_mut_ptr(), self.buffer.len()) };
-            if got == -(errno::EINTR as isize) {
-                continue;
-            }
-            let got = usize::try_from(got).ok()?;
-            let (head, body) = Head::split(self.buffer.get(..got)?)?;
-            let length = body.len();
-            if Kind::of(head.kind) == Some(Kind::Events) {
-                self.events |= u64::from(head.value) << 32 & (EVENT_STOP | EVENT_INTERRUPT);
-            }
-            return Some((head, length));
-        }
     }
 }
 
