@@ -28,11 +28,15 @@ pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(status) = build::perform_as_wrapper() {
         return status;
     }
-    let arguments = match arguments::Arguments::try_parse_from(command_line) {
-        Ok(arguments) => arguments,
-        Err(error) => error.exit(),
+    let words: Vec<OsString> = command_line.into_iter().collect();
+    let command = match arguments::Run::quick(&words) {
+        Some(run) => arguments::Command::Run(run),
+        None => match arguments::Arguments::try_parse_from(words) {
+            Ok(arguments) => arguments.command,
+            Err(error) => error.exit(),
+        },
     };
-    match commands::perform(arguments.command) {
+    match commands::perform(command) {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
             eprintln!("error: {failure}");
