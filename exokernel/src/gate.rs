@@ -18,8 +18,15 @@ static SLICE_NS: AtomicU64 = AtomicU64::new(0);
 
 /// The gate as the guest sees it: `int3; ret`.
 pub const CODE: [u8; 2] = [0xcc, 0xc3];
+/// Precedes the end on the serial line: ASCII's record separator.
+const EXIT_MARK: u8 = 0x1e;
 /// The port of QEMU's isa-debug-exit device, as the tool places it.
 const EXIT_PORT: u16 = 0xf4;
+
+/// Has the guest asked for slices?
+pub fn slices_run() -> bool {
+    SLICE_NS.load(Relaxed) != 0
+}
 
 /// Says where [`CODE`] lies.
 pub fn set_address(address: u64) {
@@ -53,11 +60,13 @@ extern "C" fn exokernel_call(number: u64, a: u64, b: u64, c: u64) -> i64 {
     result.map_or_else(|error| -(error as i64), |()| 0)
 }
 
-/// Ends the machine. QEMU's exit device carries seven bits, so a status above 127 is also said on the serial line.
+/// Ends the machine. QEMU's exit device carries seven bits, so a status above 127 is also said on the serial line, after
+/// an invisible mark; the mark alone says that this end was the machine's own and no failure of QEMU's.
 pub fn exit(status: u64) -> ! {
     let status = status & 0xff;
+    serial::put(EXIT_MARK);
     if status > 127 {
-        serial::print("\x1eexit ");
+        serial::print("exit ");
         serial::decimal(status);
         serial::print("\n");
     }

@@ -53,7 +53,8 @@ extern "C" fn exokernel_trap(registers: &mut Registers) {
     match vector {
         TIMER => {
             apic::end_of_interrupt();
-            if registers.from_guest() {
+            // A deadline that a wait has outlived is no slice.
+            if registers.from_guest() && gate::slices_run() {
                 upcall::slice(registers);
             }
         }
