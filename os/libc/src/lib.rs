@@ -9,12 +9,33 @@
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
+// The drivers define the device hooks that services call.
+extern crate virtio as _;
 
+mod calendar;
+mod copy;
+mod dl;
+mod env;
 mod epoll;
+mod errno;
+mod exit;
 mod fd;
 mod fs;
+mod heap;
+mod math;
+mod mmap;
 mod netdb;
+mod number;
 mod poll;
+mod pthread;
+mod random;
 mod signal;
 mod socket;
+#[cfg(ampoule_image)]
+mod start;
+mod strerror;
+mod string;
 mod syscall;
+mod system;
+mod time;
+mod unwind;

@@ -1,0 +1,6 @@
+//! Prints a line.
+use ampoule as _;
+
+fn main() {
+    println!("hello from an ampoule");
+}
