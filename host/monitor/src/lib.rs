@@ -2,7 +2,7 @@
 //!
 //! [`run`] starts a machine on one of the backends and stays with it until it ends. Each backend is a folder with the
 //! same file names where the same thing is done: [`process`] is the tender, which runs the guest as a locked-down child
-//! of this process; `qemu` starts QEMU; the KVM monitor will stand beside them.
+//! of this process; [`qemu`] starts QEMU; the KVM monitor will stand beside them.
 //!
 //! What the host decides about the network for every backend of our own, the manifest's policy and the published ports,
 //! is in [`sockets`].
@@ -10,6 +10,7 @@
 mod error;
 mod options;
 pub mod process;
+pub mod qemu;
 pub mod sockets;
 
 pub use error::Error;

@@ -19,7 +19,7 @@ mod gate;
 mod layout;
 mod load;
 mod message;
-mod os;
+pub(crate) mod os;
 mod parent;
 mod rings;
 mod signals;

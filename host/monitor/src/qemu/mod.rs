@@ -1,0 +1,252 @@
+//! QEMU: the image boots by its own exokernel, on QEMU's microvm or q35.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `command` | the command line |
+//! | `serial` | what comes out of the serial port: text, backtraces, the end |
+//! | `mod` | starts QEMU and stays with it |
+//!
+//! The program's input and output are a virtio console, which QEMU connects to this process's own standard streams. The
+//! serial port is the emergency line: QEMU's end of a socket pair, which is also QEMU's standard error. Our end takes
+//! reports and QEMU's own complaints, and carries the operator's wishes in: one byte asks for an interrupt, one for
+//! an orderly stop (the exokernel's `serial`).
+
+mod command;
+mod serial;
+
+use crate::process::os::{self, Signals};
+use crate::{Error, Notice, Options, Outcome, Program, Publish};
+use abi::manifest::Manifest;
+use serial::Serial;
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+/// The program that is started.
+pub const PROGRAM: &str = "qemu-system-x86_64";
+/// What Ctrl-C becomes on the serial line.
+const INTERRUPT: u8 = 3;
+/// What SIGTERM becomes on the serial line.
+const STOP: u8 = 4;
+
+/// Which of QEMU's machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Machine {
+    /// The small one: virtio over MMIO, no PCI, starts quickly.
+    #[default]
+    Microvm,
+    /// A PC: PCI Express, virtio-pci with MSI-X.
+    Q35,
+}
+
+/// How QEMU runs the CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Accelerator {
+    /// KVM where the hardware virtualises and /dev/kvm may be used, otherwise emulation.
+    #[default]
+    Auto,
+    /// KVM.
+    Kvm,
+    /// Emulation (TCG).
+    Tcg,
+}
+
+/// How the machine is connected, if its manifest names a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// QEMU's own user networking: ports are forwarded, no rights are needed.
+    #[default]
+    User,
+    /// A TAP interface that exists already.
+    Tap {
+        /// The interface's name.
+        interface: String,
+        /// `ADDRESS/PREFIX,GATEWAY,NAME-SERVER` for the machine, or `None`: it asks by DHCP.
+        address: Option<String>,
+    },
+}
+
+/// What QEMU needs to know besides [`Options`].
+#[derive(Clone, Copy)]
+pub struct Setup<'a> {
+    /// The image's file.
+    pub image: &'a Path,
+    /// The machine.
+    pub machine: Machine,
+    /// The accelerator.
+    pub accelerator: Accelerator,
+    /// The network.
+    pub network: &'a Network,
+    /// Names for an offset into the image, innermost first; see `image::debug::Symboliser`. Backtraces stay numbers
+    /// without it.
+    pub names: Option<&'a dyn Fn(u64) -> Vec<String>>,
+}
+
+impl std::fmt::Debug for Setup<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup").field("image", &self.image).field("machine", &self.machine).finish_non_exhaustive()
+    }
+}
+
+/// Boots an image under QEMU and stays with it until it ends. Signals are taken as [`crate::run`] says.
+///
+/// # Errors
+/// QEMU is missing, a port is taken, or the machine could not be started.
+pub fn run(program: &Program<'_>, options: &Options, setup: &Setup<'_>) -> Result<Outcome, Error> {
+    let memory = options.memory.unwrap_or(program.header.memory);
+    let needed = program.header.span.saturating_add(stack(program, memory)).saturating_add(LOADED_AT);
+    if memory < needed {
+        return Err(Error::MemoryTooSmall { given: memory, needed });
+    }
+    let forwards = match (setup.network, &program.manifest.network) {
+        (Network::User, Some(_)) => forwards(program.manifest, options)?,
+        _ => Vec::new(),
+    };
+    let arguments = command::arguments(program.manifest, options, setup, memory, &forwards);
+    let signals = Signals::take()?;
+    let mut running = Running::start(&arguments)?;
+    for forward in &forwards {
+        let listening = Notice::Listening { protocol: forward.protocol, port: forward.port, host: forward.host };
+        options.notify.inspect(|notify| notify(&listening));
+    }
+    running.stay(&signals, setup.names)
+}
+
+/// Where the exokernel and the image behind it begin, with room for the exokernel.
+const LOADED_AT: u64 = (1 << 20) + (96 << 10);
+
+fn stack(program: &Program<'_>, memory: u64) -> u64 {
+    if program.header.stack == 0 { abi::image::default_stack(memory) } else { program.header.stack }
+}
+
+/// The ports to forward: those published, and every other that the manifest names. A range of many ports would keep all
+/// of them from the host, so only its published ports are forwarded.
+fn forwards(manifest: &Manifest, options: &Options) -> Result<Vec<Publish>, Error> {
+    const MANY: u16 = 16;
+    let mut out = options.publish.clone();
+    for publish in &out {
+        take(publish, options)?;
+    }
+    for listen in manifest.network.iter().flat_map(|n| &n.listen) {
+        if listen.first_port == 0 || listen.last_port.saturating_sub(listen.first_port) >= MANY {
+            continue;
+        }
+        for port in listen.first_port..=listen.last_port {
+            let known = |p: &Publish| p.protocol == listen.protocol && p.port == port;
+            let publish = Publish::default_for(listen.protocol, port);
+            // Nobody asked for it by name, so a port that is taken is only told.
+            if !out.iter().any(known) && take(&publish, options).is_ok() {
+                out.push(publish);
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Can the host's port be had? QEMU takes it a moment later.
+fn take(publish: &Publish, options: &Options) -> Result<(), Error> {
+    let result = match publish.protocol {
+        abi::manifest::Protocol::Tcp => TcpListener::bind(publish.host).map(drop),
+        abi::manifest::Protocol::Udp => UdpSocket::bind(publish.host).map(drop),
+    };
+    result.map_err(|source| {
+        let notice = Notice::PortInUse { protocol: publish.protocol, port: publish.port, host: publish.host };
+        options.notify.inspect(|notify| notify(&notice));
+        Error::System { what: "have the host's port for the machine", source }
+    })
+}
+
+/// A QEMU that runs.
+struct Running {
+    child: Child,
+    serial: UnixStream,
+    /// Where our terminal's input goes; QEMU cannot read a terminal from a process group in the background.
+    input: Option<ChildStdin>,
+}
+
+impl Running {
+    fn start(arguments: &[String]) -> Result<Running, Error> {
+        let (ours, theirs) =
+            UnixStream::pair().map_err(|source| Error::System { what: "make a socket pair", source })?;
+        let is_terminal = std::io::stdin().is_terminal();
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        command.stdin(if is_terminal { Stdio::piped() } else { Stdio::inherit() });
+        command.stderr(Stdio::from(OwnedFd::from(theirs)));
+        // Its own group: the terminal's Ctrl-C is for us to pass on.
+        command.process_group(0);
+        let mut child = command.spawn().map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => Error::NoQemu,
+            _ => Error::System { what: "start qemu-system-x86_64", source },
+        })?;
+        drop(command); // and with it our copy of QEMU's end
+        let input = child.stdin.take();
+        Ok(Running { child, serial: ours, input })
+    }
+
+    fn stay(&mut self, signals: &Signals, names: Option<&dyn Fn(u64) -> Vec<String>>) -> Result<Outcome, Error> {
+        let mut serial = Serial::new(names);
+        let mut asked = false;
+        let mut buffer = [0; 4096];
+        loop {
+            let stdin = std::io::stdin();
+            let mut all = vec![self.serial.as_fd(), signals.handle.as_fd()];
+            if self.input.is_some() {
+                all.push(stdin.as_fd());
+            }
+            let ready = os::poll(&all, None);
+            while let Some(signal) = signals.next() {
+                let byte = if signal == libc::SIGINT { INTERRUPT } else { STOP };
+                if asked || self.serial.write_all(&[byte]).is_err() {
+                    let _ = self.child.kill();
+                }
+                asked = true;
+            }
+            if ready.get(2) == Some(&true) {
+                self.pass_input(&mut buffer);
+            }
+            if ready[0] {
+                match self.serial.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(length) => show(&serial.take(&buffer[..length])),
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(_) => break,
+                }
+            }
+        }
+        show(&serial.rest());
+        let status = self.child.wait().map_err(|source| Error::System { what: "wait for QEMU", source })?;
+        match (status.code(), status.signal()) {
+            (Some(code), _) => {
+                serial.status(code).ok_or(Error::Qemu(code)).map(|status| Outcome { status, report: None })
+            }
+            // Killed: by us after the second request, or by somebody else.
+            (None, signal) => Ok(Outcome { status: 128u8.wrapping_add(signal.unwrap_or(0) as u8), report: None }),
+        }
+    }
+
+    fn pass_input(&mut self, buffer: &mut [u8]) {
+        let length = std::io::stdin().lock().read(buffer).unwrap_or(0);
+        let passed = self.input.as_mut().is_some_and(|input| input.write_all(&buffer[..length]).is_ok());
+        if length == 0 || !passed {
+            self.input = None;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nothing of ours outlives the tool. A process that has been waited for is left alone by `kill`.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn show(text: &[u8]) {
+    let _ = std::io::stderr().write_all(text);
+}

@@ -1,0 +1,117 @@
+//! What comes out of the serial port (the exokernel's `serial` and `gate`), and QEMU's own complaints with it.
+//!
+//! Text passes as it is, but for two things: lines of a backtrace get names where there are any, and the exokernel's
+//! account of the end is taken out: a mark, and after it `exit N` where the exit device has too few bits for N.
+
+/// Precedes the end.
+const MARK: u8 = 0x1e;
+/// How a line of a backtrace begins.
+const FRAME: &[u8] = b"    at image+0x";
+
+/// The stream so far.
+pub(super) struct Serial<'a> {
+    names: Option<&'a dyn Fn(u64) -> Vec<String>>,
+    /// The current line, as far as it has not been shown.
+    line: Vec<u8>,
+    /// Has a part of the current line been shown?
+    shown: bool,
+    /// What followed the last mark, if one came.
+    end: Option<Vec<u8>>,
+}
+
+impl<'a> Serial<'a> {
+    pub(super) fn new(names: Option<&'a dyn Fn(u64) -> Vec<String>>) -> Self {
+        Serial { names, line: Vec::new(), shown: false, end: None }
+    }
+
+    /// Takes bytes in; gives what is to be shown now.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for &byte in bytes {
+            if byte == MARK {
+                out.append(&mut self.line);
+                self.end = Some(Vec::new());
+            } else if let Some(end) = &mut self.end {
+                end.push(byte);
+            } else {
+                self.line.push(byte);
+                if byte == b'\n' {
+                    self.end_line(&mut out);
+                }
+            }
+        }
+        // Half a line is shown at once unless it may become one of a backtrace.
+        if self.shown || !FRAME.starts_with(&self.line[..self.line.len().min(FRAME.len())]) {
+            self.shown |= !self.line.is_empty();
+            out.append(&mut self.line);
+        }
+        out
+    }
+
+    /// What is left at the end of the stream: also what followed a mark that was none of the exokernel's.
+    pub(super) fn rest(&mut self) -> Vec<u8> {
+        let mut out = std::mem::take(&mut self.line);
+        if let Some(end) = &self.end
+            && self.said().is_none()
+        {
+            out.extend_from_slice(end);
+        }
+        out
+    }
+
+    fn end_line(&mut self, out: &mut Vec<u8>) {
+        let line = std::mem::take(&mut self.line);
+        let offset = line
+            .strip_prefix(FRAME)
+            .filter(|_| !self.shown)
+            .and_then(|hex| u64::from_str_radix(std::str::from_utf8(hex).ok()?.trim_end(), 16).ok());
+        self.shown = false;
+        // A return address is the instruction after the call.
+        let names = offset.and_then(|o| Some(self.names?(o.checked_sub(1)?))).unwrap_or_default();
+        match names.is_empty() {
+            true => out.extend_from_slice(&line),
+            false => names.iter().for_each(|name| out.extend_from_slice(format!("    at {name}\n").as_bytes())),
+        }
+    }
+
+    /// The status that was said on the line, if one was.
+    fn said(&self) -> Option<u8> {
+        std::str::from_utf8(self.end.as_ref()?).ok()?.lines().next()?.strip_prefix("exit ")?.parse().ok()
+    }
+
+    /// The machine's exit status, given QEMU's exit code; `None` if QEMU ended by itself.
+    pub(super) fn status(&self, code: i32) -> Option<u8> {
+        self.end.as_ref()?;
+        Some(self.said().unwrap_or((code >> 1) as u8))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_passes_and_the_end_does_not() {
+        let mut serial = Serial::new(None);
+        assert_eq!(serial.take(b"hel"), b"hel");
+        assert_eq!(serial.take(b"lo\n\x1eexit 13"), b"lo\n");
+        assert_eq!(serial.take(b"9\n"), b"");
+        assert_eq!((serial.rest(), serial.status(23)), (vec![], Some(139)));
+    }
+
+    #[test]
+    fn a_small_status_comes_by_the_exit_code() {
+        let mut serial = Serial::new(None);
+        serial.take(b"\x1e");
+        assert_eq!(serial.status(15), Some(7));
+        assert_eq!(Serial::new(None).status(1), None);
+    }
+
+    #[test]
+    fn frames_get_names() {
+        let names = |offset: u64| if offset == 0x1fff { vec!["main".to_owned()] } else { vec![] };
+        let mut serial = Serial::new(Some(&names));
+        assert_eq!(serial.take(b"    at image+0x2"), b"");
+        assert_eq!(serial.take(b"000\n    at image+0x5\n"), b"    at main\n    at image+0x5\n");
+    }
+}
