@@ -33,18 +33,23 @@ const LINK: [&str; 8] = [
 /// Flags for every crate of the program.
 pub(super) fn program(package: &Package, sources: &Sources) -> Result<Vec<String>> {
     let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
-    flags.extend(remap(&[
-        (package.workspace.clone(), "/program"),
-        (sources.root().to_owned(), "/ampoule"),
-        (package.target_folder(), "/target"),
-    ])?);
+    let outside = package.outside.iter().map(|(name, folder)| (folder.clone(), format!("/outside/{name}")));
+    let mut folders: Vec<(PathBuf, String)> = outside.collect();
+    folders.push((package.workspace.clone(), "/program".into()));
+    folders.push((sources.root().to_owned(), "/ampoule".into()));
+    // Where the program lies in the tree of the library OS, its own name counts.
+    if package.workspace.starts_with(sources.root()) {
+        folders.push((package.workspace.clone(), "/program".into()));
+    }
+    folders.push((package.target_folder(), "/target".into()));
+    flags.extend(remap(folders)?);
     Ok(flags)
 }
 
 /// Flags for the library OS as an archive.
 pub(super) fn archive(sources: &Sources) -> Result<Vec<String>> {
     let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
-    flags.extend(remap(&[(sources.root().to_owned(), "/ampoule"), (sources.target_folder(), "/target")])?);
+    flags.extend(remap(own(sources))?);
     Ok(flags)
 }
 
@@ -53,8 +58,12 @@ pub(super) fn archive(sources: &Sources) -> Result<Vec<String>> {
 pub(super) fn exokernel(sources: &Sources) -> Result<Vec<String>> {
     let mut flags: Vec<String> =
         ["-Crelocation-model=static", "-Cno-redzone=yes", "-Ctarget-feature=+crt-static"].map(str::to_owned).to_vec();
-    flags.extend(remap(&[(sources.root().to_owned(), "/ampoule"), (sources.target_folder(), "/target")])?);
+    flags.extend(remap(own(sources))?);
     Ok(flags)
+}
+
+fn own(sources: &Sources) -> Vec<(PathBuf, String)> {
+    vec![(sources.root().to_owned(), "/ampoule".into()), (sources.target_folder(), "/target".into())]
 }
 
 /// Flags for the program's own crate alone: those of the last link.
@@ -66,9 +75,9 @@ pub(super) fn link(archives: &Path) -> Vec<String> {
 
 /// Gives every folder that may show up in the image a name that is the same everywhere. Of several that fit a path the
 /// last one counts.
-fn remap(folders: &[(PathBuf, &str)]) -> Result<Vec<String>> {
+fn remap(folders: Vec<(PathBuf, String)>) -> Result<Vec<String>> {
     let mut all = vec![(cargo_home()?, "/cargo".to_owned())];
-    all.extend(folders.iter().map(|(folder, name)| (folder.clone(), (*name).to_owned())));
+    all.extend(folders);
     all.extend(standard_library()?);
     Ok(all.iter().map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect())
 }

@@ -46,6 +46,8 @@ pub struct Package {
     pub way: Way,
     /// What a panic does.
     pub panic: Panic,
+    /// Packages that it takes from folders outside of the workspace: name and folder, by name.
+    pub outside: Vec<(String, PathBuf)>,
     cargo_target: PathBuf,
 }
 
@@ -69,6 +71,7 @@ impl Package {
             bin: binary(package, options.bin.as_deref())?,
             way: way(&metadata, package),
             panic: panic(&workspace)?,
+            outside: outside(&metadata),
             workspace,
             cargo_target: metadata.target_directory.into_std_path_buf(),
         })
@@ -155,6 +158,18 @@ fn way(metadata: &Metadata, package: &cargo_metadata::Package) -> Way {
         }
     }
     Way::Archive
+}
+
+fn outside(metadata: &Metadata) -> Vec<(String, PathBuf)> {
+    let is_outside = |package: &&cargo_metadata::Package| {
+        package.source.is_none() && !package.manifest_path.starts_with(&metadata.workspace_root)
+    };
+    let folder = |package: &cargo_metadata::Package| {
+        Some((package.name.to_string(), package.manifest_path.parent()?.to_owned().into_std_path_buf()))
+    };
+    let mut all: Vec<_> = metadata.packages.iter().filter(is_outside).filter_map(folder).collect();
+    all.sort();
+    all
 }
 
 /// What the workspace's release profile, or the variable that overrides it, says of panics.

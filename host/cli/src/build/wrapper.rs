@@ -23,7 +23,8 @@ const INNER: &str = "AMPOULE_WRAPPER_INNER";
 
 /// Has `cargo` call this program as its wrapper.
 pub(super) fn set(cargo: &mut Command, package: &Package, sources: &Sources) {
-    let trees = env::join_paths([sources.root(), &package.workspace]);
+    let outside = package.outside.iter().map(|(_, folder)| folder.as_path());
+    let trees = env::join_paths([sources.root(), &package.workspace].into_iter().chain(outside));
     if let (Ok(tool), Ok(trees)) = (env::current_exe(), trees) {
         if let Some(inner) = env::var_os("RUSTC_WRAPPER") {
             cargo.env(INNER, inner);
