@@ -17,6 +17,7 @@ use crate::events;
 use crate::file::{Description, File, Kind, NON_BLOCKING, Open, READ_WRITE};
 use crate::observe::Observers;
 use crate::options::{self, Timeouts};
+use crate::outside;
 use crate::socket::{AF_INET, AF_INET6, Address, DATAGRAM, Received, STREAM, Socket};
 use crate::stat::{self, Stat};
 
@@ -35,7 +36,7 @@ const ENDS: [End; 2] = [End::Inner, End::Outer];
 impl End {
     fn stack(self) -> Option<&'static dyn Stack> {
         match self {
-            End::Inner => crate::outside::loopback(),
+            End::Inner => Some(outside::loopback()),
             End::Outer => outer(),
         }
     }
@@ -43,14 +44,15 @@ impl End {
     /// Which end leads to `ip`; the wildcard address means this machine, as on Linux.
     fn towards(ip: IpAddr) -> End {
         let ip = ip.to_canonical();
-        if ip.is_loopback() || ip.is_unspecified() { End::Inner } else { End::Outer }
+        let own = ip.is_loopback() || ip.is_unspecified() || outside::is_own_address(ip);
+        if own { End::Inner } else { End::Outer }
     }
 }
 
 /// The stack of the network that the manifest names.
 pub fn outer() -> Option<&'static dyn Stack> {
     static OUTER: Once<Option<&'static dyn Stack>> = Once::new();
-    *OUTER.get_or_init(crate::outside::network)
+    *OUTER.get_or_init(outside::network)
 }
 
 /// Says once that the manifest is why there is no network.
@@ -393,10 +395,11 @@ impl Socket for Inet {
         if self.state.lock().bound {
             return Err(Errno::INVAL);
         }
-        if address.ip().is_unspecified() {
+        let ip = address.ip().to_canonical();
+        if ip.is_unspecified() || outside::is_own_address(ip) {
             self.bind_everywhere(address)?;
         } else {
-            let end = End::towards(address.ip());
+            let end = End::towards(ip);
             if end.stack().is_none() {
                 hint();
                 return Err(Errno::ADDRNOTAVAIL);

@@ -23,6 +23,8 @@ pub const KILL: u32 = 9;
 /// SIGTERM
 pub const TERMINATE: u32 = 15;
 const STOP: u32 = 19;
+const BUS: u32 = 7;
+const SEGMENT: u32 = 11;
 
 /// `SA_RESETHAND`: back to the default once it ran.
 pub const RESET: u64 = 0x8000_0000;
@@ -43,6 +45,16 @@ impl Action {
     pub const DEFAULT: usize = 0;
     /// `SIG_IGN`
     pub const IGNORE: usize = 1;
+    /// The action of SIGSEGV and SIGBUS to begin with: the machine's own report. It looks like somebody's handler, so
+    /// that std does not set one up, with a stack for every thread, that would never be called.
+    pub const REPORT: usize = 2;
+}
+
+const fn initial_actions() -> [Action; SIGNAL_MAX as usize] {
+    let mut actions = [Action { handler: Action::DEFAULT, flags: 0, mask: 0 }; SIGNAL_MAX as usize];
+    actions[SEGMENT as usize - 1].handler = Action::REPORT;
+    actions[BUS as usize - 1].handler = Action::REPORT;
+    actions
 }
 
 /// What to do about a signal.
@@ -62,8 +74,7 @@ struct State {
     pending: u64,
 }
 
-static STATE: SpinLock<State> =
-    SpinLock::new(State { actions: [Action { handler: 0, flags: 0, mask: 0 }; 64], mask: 0, pending: 0 });
+static STATE: SpinLock<State> = SpinLock::new(State { actions: initial_actions(), mask: 0, pending: 0 });
 static ARRIVED: WaitQueue = WaitQueue::new();
 
 /// The bit of a signal in a mask.
@@ -133,7 +144,7 @@ pub fn next() -> Option<Delivery> {
     Some(match action.handler {
         Action::IGNORE => Delivery::Nothing,
         Action::DEFAULT if ignored_by_default(signal) => Delivery::Nothing,
-        Action::DEFAULT => Delivery::End(128 + u64::from(signal)),
+        Action::DEFAULT | Action::REPORT => Delivery::End(128 + u64::from(signal)),
         _ => {
             if action.flags & RESET != 0 {
                 entry.handler = Action::DEFAULT;
