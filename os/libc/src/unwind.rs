@@ -1,26 +1,20 @@
 //! The unwinder's symbols in images without one.
 //!
-//! With `panic = "abort"` nothing unwinds, but the prebuilt std still names these functions. They are *weak*: where the
-//! program is built with `panic = "unwind"`, std asks for `_Unwind_RaiseException` too, which is not here, so the linker
-//! takes libgcc_eh's object and its definitions win over ours.
+//! With `panic = "abort"` nothing unwinds, but the prebuilt std still names these functions. With `panic = "unwind"` they are
+//! libgcc_eh's, and this file is empty: the two must not meet. (In `libc.a`, which serves both kinds of program, the builder
+//! makes these symbols weak; see `os/archive`.)
 //!
-//! [`backtrace`] follows frame pointers. If the image carries its symbols, std names the frames itself; otherwise the
-//! addresses go to the far side, which has the debug file, and std prints none.
+//! [`_Unwind_Backtrace`] follows frame pointers and hands the addresses to the far side, which has the debug file. It never
+//! calls std's trace function, and link-time optimisation sees that: std's own symboliser (some 250 KB) is then out of reach
+//! and out of the image.
+#![cfg_attr(panic = "unwind", allow(dead_code))]
 
 use core::ffi::{c_int, c_void};
 
 const URC_END_OF_STACK: c_int = 5;
 
-/// What the trace function is handed as `_Unwind_Context`.
-#[repr(C)]
-struct Context {
-    address: usize,
-    frame: usize,
-}
-
-type Trace = unsafe extern "C" fn(*mut Context, *mut c_void) -> c_int;
-
-extern "C" fn backtrace(trace: Trace, argument: *mut c_void) -> c_int {
+#[inline(never)]
+fn backtrace() {
     let (start, length) = thread::current().stack();
     let mut addresses = [0u64; abi::gate::BACKTRACE_MAX as usize];
     let mut count = 0;
@@ -29,91 +23,37 @@ extern "C" fn backtrace(trace: Trace, argument: *mut c_void) -> c_int {
         count += 1;
         count < addresses.len()
     });
-    if machine::boot().symbols.length == 0 {
-        machine::end::flush();
-        machine::gate::backtrace(&addresses[..count]);
-        return URC_END_OF_STACK;
-    }
-    for address in &addresses[..count] {
-        let mut context = Context { address: *address as usize, frame: 0 };
-        // SAFETY: the caller's function, with the argument it gave.
-        if unsafe { trace(&mut context, argument) } != 0 {
-            break;
-        }
-    }
+    machine::end::flush();
+    machine::gate::backtrace(&addresses[..count]);
+}
+
+/// Prints the backtrace by the far side; the trace function is never called.
+#[cfg_attr(all(ampoule_image, panic = "abort"), unsafe(no_mangle))]
+pub extern "C" fn _Unwind_Backtrace(_trace: *mut c_void, _argument: *mut c_void) -> c_int {
+    backtrace();
     URC_END_OF_STACK
 }
 
-unsafe extern "C" fn get_ip(context: *const Context) -> usize {
-    // SAFETY: `backtrace` made it.
-    unsafe { (*context).address }
-}
-
-unsafe extern "C" fn get_ip_info(context: *const Context, before: *mut c_int) -> usize {
-    // SAFETY: as above, and the caller's pointer.
-    unsafe {
-        before.write(0);
-        (*context).address
-    }
-}
-
-unsafe extern "C" fn get_cfa(context: *const Context) -> usize {
-    // SAFETY: `backtrace` made it.
-    unsafe { (*context).frame }
-}
-
-extern "C" fn find_enclosing_function(address: *mut c_void) -> *mut c_void {
-    address
-}
-
-extern "C" fn none() -> usize {
-    0
-}
-
-extern "C" fn resume() -> ! {
+/// There is nothing to resume.
+#[cfg_attr(all(ampoule_image, panic = "abort"), unsafe(no_mangle))]
+pub extern "C" fn _Unwind_Resume(_exception: *mut c_void) -> ! {
     machine::end::run_hooks();
     machine::gate::log(b"a panic tried to unwind in an image built with panic = \"abort\"\n");
     machine::gate::exit(abi::vcpu::STATUS_ABORT)
 }
 
-/// `weak!(symbol, function)`: the symbol jumps to the function, unless somebody stronger defines it.
-macro_rules! weak {
-    ($($symbol:literal => $function:path;)*) => {
-        #[cfg(ampoule_image)]
-        mod symbols {
-            use super::*;
-            $(core::arch::global_asm!(
-                concat!(".section .text.", $symbol, ",\"ax\",@progbits"),
-                concat!(".weak ", $symbol),
-                concat!(".type ", $symbol, ",@function"),
-                concat!($symbol, ":"),
-                "jmp {function}",
-                ".text",
-                function = sym $function,
-            );)*
+macro_rules! never_called {
+    ($($name:ident)*) => { $(
+        /// Named by std's personality function, which nobody calls here.
+        #[cfg_attr(all(ampoule_image, panic = "abort"), unsafe(no_mangle))]
+        pub extern "C" fn $name() -> usize {
+            0
         }
-        /// Keeps the functions used where there are no symbols for them.
-        #[cfg(not(ampoule_image))]
-        #[allow(dead_code)] // images name them by symbol
-        fn used() -> impl Sized {
-            ($($function as *const (),)*)
-        }
-    };
+    )* };
 }
 
-weak! {
-    "_Unwind_Backtrace" => backtrace;
-    "_Unwind_GetIP" => get_ip;
-    "_Unwind_GetIPInfo" => get_ip_info;
-    "_Unwind_GetCFA" => get_cfa;
-    "_Unwind_FindEnclosingFunction" => find_enclosing_function;
-    "_Unwind_GetDataRelBase" => none;
-    "_Unwind_GetTextRelBase" => none;
-    "_Unwind_GetLanguageSpecificData" => none;
-    "_Unwind_GetRegionStart" => none;
-    "_Unwind_GetGR" => none;
-    "_Unwind_SetGR" => none;
-    "_Unwind_SetIP" => none;
-    "_Unwind_DeleteException" => none;
-    "_Unwind_Resume" => resume;
+never_called! {
+    _Unwind_GetIP _Unwind_GetIPInfo _Unwind_GetCFA _Unwind_FindEnclosingFunction _Unwind_GetDataRelBase
+    _Unwind_GetTextRelBase _Unwind_GetLanguageSpecificData _Unwind_GetRegionStart _Unwind_GetGR _Unwind_SetGR
+    _Unwind_SetIP _Unwind_DeleteException
 }
