@@ -37,12 +37,16 @@ impl Console {
     /// Opens device number `index`.
     pub(crate) fn open(index: usize, device: &Device) -> Option<Self> {
         let shared = device.transport == TRANSPORT_SHARED;
-        let Opened { queues, .. } = open(index, device, if shared { &SHARED } else { &VIRTIO })?;
-        let cheap = device.flags & DEVICE_FLAG_CHEAP_KICK != 0;
-        let mut queues = queues.into_iter();
+        let opened = open(index, device, if shared { &SHARED } else { &VIRTIO })?;
+        Self::new(opened, shared, device.flags & DEVICE_FLAG_CHEAP_KICK != 0)
+    }
+
+    /// On an opened device: `ours` if it is that of [`abi::console`], `cheap` if a kick is a plain call.
+    pub(crate) fn new(opened: Opened, ours: bool, cheap: bool) -> Option<Self> {
+        let mut queues = opened.queues.into_iter();
         // The order is that of the queue numbers, in both devices alike.
         const { assert!(QUEUE_INPUT == 0 && QUEUE_OUTPUT == 1 && QUEUE_ERROR == 2) };
-        let input = SpinLock::new(Source::new(queues.next()?, shared)?);
+        let input = SpinLock::new(Source::new(queues.next()?, ours)?);
         let output = SpinLock::new(Sink::new(queues.next()?, cheap)?);
         let error = match queues.next() {
             Some(queue) => Some(SpinLock::new(Sink::new(queue, cheap)?)),

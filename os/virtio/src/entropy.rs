@@ -5,7 +5,7 @@
 use crate::memory::Block;
 use crate::platform;
 use crate::queue::Queue;
-use crate::transport::{Wanted, open};
+use crate::transport::{Opened, Wanted, open};
 use abi::boot::Device;
 use abi::ring::Buffer;
 use sync::SpinLock;
@@ -28,7 +28,11 @@ struct State {
 impl Entropy {
     /// Opens device number `index`.
     pub(crate) fn open(index: usize, device: &Device) -> Option<Self> {
-        let opened = open(index, device, &Wanted { name: "entropy", features: 0, queue_sizes: &[1] })?;
+        Self::new(open(index, device, &Wanted { name: "entropy", features: 0, queue_sizes: &[1] })?)
+    }
+
+    /// On an opened device.
+    pub(crate) fn new(opened: Opened) -> Option<Self> {
         let mut queue = opened.queues.into_iter().next()?;
         queue.disarm();
         let mut state = State { queue, memory: Block::new(1, BYTES)?, left: 0 };

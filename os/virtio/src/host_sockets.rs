@@ -42,9 +42,12 @@ pub(crate) struct HostSockets {
 impl HostSockets {
     /// Opens device number `index`.
     pub(crate) fn open(index: usize, device: &Device) -> Option<Self> {
-        let Opened { queues, .. } = open(index, device, &WANTED)?;
-        let cheap = device.flags & DEVICE_FLAG_CHEAP_KICK != 0;
-        let mut queues = queues.into_iter();
+        Self::new(open(index, device, &WANTED)?, device.flags & DEVICE_FLAG_CHEAP_KICK != 0)
+    }
+
+    /// On an opened device; `cheap` if a kick is a plain call.
+    pub(crate) fn new(opened: Opened, cheap: bool) -> Option<Self> {
+        let mut queues = opened.queues.into_iter();
         let control = Control::new(queues.next()?)?;
         let send = Outgoing::new(queues.next()?, cheap)?;
         let events = Events::new(queues.next()?)?;

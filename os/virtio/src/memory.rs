@@ -31,11 +31,6 @@ impl Block {
         self.count
     }
 
-    /// Bytes of a buffer.
-    pub(crate) fn size(&self) -> usize {
-        self.size
-    }
-
     /// What the device calls buffer `index`.
     pub(crate) fn bus(&self, index: usize) -> BusAddr {
         platform::bus_address(self.pointer(index))

@@ -8,7 +8,7 @@
 use crate::memory::Block;
 use crate::platform;
 use crate::queue::Queue;
-use crate::transport::{Wanted, open};
+use crate::transport::{Opened, Wanted, open};
 use abi::boot::Device;
 use abi::ring::Buffer;
 use alloc::vec::Vec;
@@ -20,7 +20,7 @@ const FEATURE_CSUM: u64 = 1 << 0;
 const FEATURE_GUEST_CSUM: u64 = 1 << 1;
 const FEATURE_MAC: u64 = 1 << 5;
 
-const WANTED: Wanted =
+pub(crate) const WANTED: Wanted =
     Wanted { name: "net", features: FEATURE_CSUM | FEATURE_GUEST_CSUM | FEATURE_MAC, queue_sizes: &[256, 256] };
 /// `struct virtio_net_hdr` (§5.1.6): 12 bytes with `VIRTIO_F_VERSION_1`.
 const HEADER: usize = 12;
@@ -46,7 +46,11 @@ pub(crate) struct Net {
 impl Net {
     /// Opens device number `index`.
     pub(crate) fn open(index: usize, device: &Device) -> Option<Self> {
-        let opened = open(index, device, &WANTED)?;
+        Self::new(open(index, device, &WANTED)?, index)
+    }
+
+    /// On the opened device number `index`.
+    pub(crate) fn new(opened: Opened, index: usize) -> Option<Self> {
         let mut queues = opened.queues.into_iter();
         // A sixteenth of the memory at most, as long as a burst of a few dozen frames still fits.
         let count = (platform::free_bytes() / 32 / BUFFER).clamp(32, 128);
@@ -124,7 +128,7 @@ impl Receive {
     /// Lets the device have the buffers. It asks for a kick (`avail_event`) only when it had run out of them.
     fn give_back(&mut self) {
         if core::mem::take(&mut self.unsaid) > 0 {
-            self.queue.kick();
+            self.queue.offer();
         }
     }
 

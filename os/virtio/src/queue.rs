@@ -31,13 +31,15 @@ pub(crate) struct Queue {
     device: &'static str,
     /// By head: the driver's own number of the buffer that was added there.
     tokens: alloc::vec::Vec<u16>,
+    /// Something was added since the last kick.
+    unsaid: bool,
 }
 
 impl Queue {
     /// A queue of `device` (its kind, for reports).
     pub(crate) fn new(ring: Driver, doorbell: Doorbell, index: u16, device: &'static str) -> Self {
         let tokens = alloc::vec![0; usize::from(ring.size())];
-        Self { ring, doorbell, index, device, tokens }
+        Self { ring, doorbell, index, device, tokens, unsaid: false }
     }
 
     /// Entries.
@@ -45,16 +47,12 @@ impl Queue {
         usize::from(self.ring.size())
     }
 
-    /// Free descriptors.
-    pub(crate) fn free(&self) -> usize {
-        usize::from(self.ring.free())
-    }
-
     /// Adds a chain under the driver's own number; false if there is no room.
     pub(crate) fn add(&mut self, token: u16, chain: &[Buffer]) -> bool {
         match self.ring.add(chain) {
             Some(head) => {
                 self.tokens[usize::from(head)] = token;
+                self.unsaid = true;
                 true
             }
             None => false,
@@ -66,14 +64,16 @@ impl Queue {
         self.ring.publish();
     }
 
-    /// Publishes, and tells the device if it wants to be told.
+    /// Publishes, and tells the device. Through the gate whenever there is anything to tell: that call serves the queue, and
+    /// who makes it wants it served. Through a register only if the device wants to be told.
     pub(crate) fn kick(&mut self) {
         self.ring.publish();
-        if !self.ring.kick_needed() {
-            return;
-        }
+        let wanted = self.ring.kick_needed();
+        let unsaid = core::mem::take(&mut self.unsaid);
         match self.doorbell {
-            Doorbell::Gate { device } => platform::kick(device, usize::from(self.index)),
+            Doorbell::Gate { device } if unsaid => platform::kick(device, usize::from(self.index)),
+            Doorbell::Gate { .. } => {}
+            Doorbell::Store { .. } if !wanted => {}
             // SAFETY: a device register of this width (`Doorbell`'s contract with the transports that make it).
             Doorbell::Store { address, wide: true } => unsafe {
                 address.cast::<u32>().write_volatile(u32::from(self.index))

@@ -5,7 +5,7 @@
 
 mod mmio;
 mod pci;
-mod registers;
+pub(crate) mod registers;
 mod shared;
 
 use crate::memory::Block;

@@ -14,15 +14,15 @@ const FEATURES_OK: u8 = 8;
 const FAILED: u8 = 128;
 
 /// Where a queue lies, for the device.
-pub(super) struct Placed {
-    pub(super) size: u16,
-    pub(super) descriptors: BusAddr,
-    pub(super) available: BusAddr,
-    pub(super) used: BusAddr,
+pub(crate) struct Placed {
+    pub(crate) size: u16,
+    pub(crate) descriptors: BusAddr,
+    pub(crate) available: BusAddr,
+    pub(crate) used: BusAddr,
 }
 
 /// A device's registers.
-pub(super) trait Registers {
+pub(crate) trait Registers {
     fn status(&self) -> u8;
     fn set_status(&mut self, status: u8);
     /// 32 of the features that the device offers: bits 32 × `word` and up.
@@ -37,12 +37,12 @@ pub(super) trait Registers {
 
 impl Config {
     /// A configuration space read byte by byte.
-    pub(super) fn read(mut byte: impl FnMut(usize) -> u8) -> Self {
+    pub(crate) fn read(mut byte: impl FnMut(usize) -> u8) -> Self {
         Self { bytes: core::array::from_fn(&mut byte) }
     }
 }
 
-pub(super) fn open<R: Registers>(mut device: R, wanted: &Wanted) -> Option<Opened> {
+pub(crate) fn open<R: Registers>(mut device: R, wanted: &Wanted) -> Option<Opened> {
     device.set_status(0);
     // §4.1.4.3.2: a reset is done when the status reads 0.
     while device.status() != 0 {
