@@ -11,7 +11,9 @@ pub(super) use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, f
 #[cfg(ring_model)]
 pub(super) use loom::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 
-use super::{RingError, check_size};
+#[cfg(not(ring_model))]
+use super::RingError;
+use super::check_size;
 
 /// An entry of the descriptor table (VIRTIO 1.2 §2.7.5).
 #[repr(C)]
