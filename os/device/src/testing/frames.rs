@@ -44,7 +44,7 @@ struct State {
 impl Wire {
     /// A wire and its two ends. `capacity` frames fit on the way to each; with `offload` the ends complete transmit
     /// checksums and say of every frame that it needs no look, as a device between machines of one host would.
-    pub fn new(seed: u64, faults: Faults, capacity: usize, offload: bool) -> (WireEnd, WireEnd) {
+    pub fn pair(seed: u64, faults: Faults, capacity: usize, offload: bool) -> (WireEnd, WireEnd) {
         let state = State {
             now_us: 0,
             queues: Default::default(),

@@ -53,7 +53,7 @@ impl Pair {
     }
 
     fn with(seed: u64, faults: Faults, capacity: usize, offload: bool) -> Self {
-        let (a, b) = Wire::new(seed, faults, capacity, offload);
+        let (a, b) = Wire::pair(seed, faults, capacity, offload);
         Self { stations: [Station::new(a, 1), Station::new(b, 2)], now_us: 0 }
     }
 
