@@ -13,6 +13,8 @@ use core::sync::atomic::Ordering;
 global_asm!(
     ".section .text.ampoule_switch,\"ax\",@progbits",
     // rdi: the running context, rsi: the next.
+    ".globl ampoule_switch",
+    ".hidden ampoule_switch",
     "ampoule_switch:",
     "push rbp",
     "push rbx",
