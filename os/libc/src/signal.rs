@@ -401,6 +401,31 @@ door! {
         give_int(Err(Errno::NOSYS))
     }
 
+    /// POSIX `setuid`: user 0 is all there is.
+    fn setuid(user: u32) -> c_int {
+        give_int(if user == 0 { Ok(0) } else { Err(Errno::INVAL) })
+    }
+
+    /// POSIX `setgid`.
+    fn setgid(group: u32) -> c_int {
+        give_int(if group == 0 { Ok(0) } else { Err(Errno::INVAL) })
+    }
+
+    /// BSD `setgroups`.
+    fn setgroups(_count: usize, _groups: *const u32) -> c_int {
+        give_int(Err(Errno::PERM))
+    }
+
+    /// POSIX `setpgid`.
+    fn setpgid(_process: c_int, _group: c_int) -> c_int {
+        give_int(Err(Errno::PERM))
+    }
+
+    /// POSIX `setsid`: the one process leads its group already.
+    fn setsid() -> c_int {
+        give_int(Err(Errno::PERM))
+    }
+
     /// POSIX `posix_spawn`: gives the error itself.
     fn posix_spawn(
         _process: *mut c_int, _path: *const c_char, _actions: *const c_void, _attributes: *const c_void,
