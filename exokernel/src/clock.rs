@@ -3,7 +3,7 @@
 //! The frequency is taken from the hypervisor where it says it (CPUID leaf 0x40000010, kvmclock, leaf 0x15). QEMU's
 //! emulation does not, but its APIC timer counts nanoseconds exactly; so both counters are read at the start and just
 //! before the guest is entered, each time by the tightest of several brackets. The brackets are some 0.3 µs wide and the
-//! span at least [`SPAN_TICKS`], so the frequency is right to about 50 ppm. On anything else the old timer chip decides.
+//! span at least [`SPAN_TICKS`], so the frequency is right to 75 ppm at worst. On anything else the old timer chip decides.
 
 use crate::{apic, cpu};
 use abi::boot::{CLOCK_TSC, Clock};
@@ -11,8 +11,8 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The APIC timer's ticks a second under QEMU and KVM.
 const QEMU_TICKS: u64 = 1_000_000_000;
-/// The least span of a calibration, in ticks of [`QEMU_TICKS`]: 6 ms, most of which passes anyway.
-const SPAN_TICKS: u32 = 6_000_000;
+/// The least span of a calibration, in ticks of [`QEMU_TICKS`]: 4 ms, most of which passes anyway.
+const SPAN_TICKS: u32 = 4_000_000;
 /// `PIT` input clock, Hz.
 const PIT_HZ: u64 = 1_193_182;
 
