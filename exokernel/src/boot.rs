@@ -73,9 +73,8 @@ fn must<T>(result: Result<T, PagingError>) -> T {
 }
 
 /// The 64-bit entry. `start` is the physical address of PVH's start information.
-#[cfg(not(test))]
-#[unsafe(no_mangle)]
-extern "C" fn exokernel_main(start: u32) -> ! {
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub extern "C" fn exokernel_main(start: u32) -> ! {
     struct Once(UnsafeCell<Start>);
     // SAFETY: one CPU, and `exokernel_main` runs once.
     unsafe impl Sync for Once {}
@@ -114,7 +113,6 @@ extern "C" fn exokernel_main(start: u32) -> ! {
 }
 
 /// Everything that does not depend on how the linker laid this program out.
-#[cfg(not(test))]
 fn main(start: &Start, own: &paging::Own, end: u64, tsc_base: u64, first: Sample) -> ! {
     // Low memory: the first page stays empty, and the range ends where firmware's own begins.
     let low = start.ranges().iter().find(|r| r.0 < 0x9_0000).copied().unwrap_or((0, 0));

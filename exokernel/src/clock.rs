@@ -3,7 +3,7 @@
 //! The frequency is taken from the hypervisor where it says it (CPUID leaf 0x40000010, kvmclock, leaf 0x15). QEMU's
 //! emulation does not, but its APIC timer counts nanoseconds exactly; so both counters are read at the start and just
 //! before the guest is entered, each time by the tightest of several brackets. The brackets are some 0.3 µs wide and the
-//! span at least [`SPAN_TICKS`], so the frequency is right to 75 ppm at worst. On anything else the old timer chip decides.
+//! span at least 4 ms, so the frequency is right to 75 ppm at worst. On anything else the old timer chip decides.
 
 use crate::{apic, cpu};
 use abi::boot::{CLOCK_TSC, Clock};
@@ -172,7 +172,8 @@ fn battery_clock() -> Option<u64> {
 fn days(year: u64, month: u64, day: u64) -> Option<u64> {
     const BEFORE: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     let before = BEFORE.get(usize::try_from(month).ok()?.checked_sub(1)?)?;
-    let leap = u64::from(year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) && month > 2);
+    let leap =
+        u64::from(year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) && month > 2);
     let leaps = (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400 - 477;
     Some((year - 1970) * 365 + leaps + before + leap + day.checked_sub(1)?)
 }

@@ -107,7 +107,6 @@ pub fn flush_all() {
 
 /// Sleeps until an interrupt has been handled. If one is pending already it is handled and this returns: `sti` holds
 /// interrupts off until the `hlt` has begun (SDM 2B, STI).
-#[cfg(not(test))]
 pub fn idle() {
     unsafe extern "C" {
         safe fn exokernel_idle();

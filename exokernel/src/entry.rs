@@ -2,7 +2,7 @@
 //!
 //! PVH (Xen's public/arch-x86/hvm/start_info.h) enters with flat segments, paging off, and the start information's
 //! physical address in `ebx`. The code below maps the first 4 GiB one to one with 2 MiB pages, turns on long mode and
-//! SSE, and calls [`crate::boot::main`]. [`crate::paging`] narrows that map later.
+//! SSE, and calls [`crate::boot::exokernel_main`]. [`crate::paging`] narrows that map later.
 
 /// Bytes of the exokernel's stack; gate calls and traps use it too. The page below it is a guard.
 pub const STACK_BYTES: usize = 12 << 10;
@@ -115,13 +115,11 @@ exokernel_stack_top:
     stack = const STACK_BYTES,
 );
 
-#[cfg(not(test))]
 unsafe extern "C" {
     fn exokernel_enter(rip: u64, rsp: u64, boot: u64) -> !;
 }
 
 /// Enters the guest in ring 3 with interrupts on, `boot` in `rdi` and all other registers zero.
-#[cfg(not(test))]
 pub fn enter(rip: u64, rsp: u64, boot: u64) -> ! {
     // SAFETY: an iretq to ring 3; whatever the addresses are, the guest faults at worst, and the trap is handled.
     unsafe { exokernel_enter(rip, rsp, boot) }

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The return address of the gate's `int3`: the one place it may come from.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-static exokernel_gate_return: AtomicU64 = AtomicU64::new(0);
+pub static EXOKERNEL_GATE_RETURN: AtomicU64 = AtomicU64::new(0);
 
 /// The running slice's length in ns, or 0.
 static SLICE_NS: AtomicU64 = AtomicU64::new(0);
@@ -30,12 +30,12 @@ pub fn slices_run() -> bool {
 
 /// Says where [`CODE`] lies.
 pub fn set_address(address: u64) {
-    exokernel_gate_return.store(address + 1, Relaxed);
+    EXOKERNEL_GATE_RETURN.store(address + 1, Relaxed);
 }
 
 /// A call arrives.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-extern "C" fn exokernel_call(number: u64, a: u64, b: u64, c: u64) -> i64 {
+pub extern "C" fn exokernel_call(number: u64, a: u64, b: u64, c: u64) -> i64 {
     let result = match Call::from_number(number) {
         Some(Call::Exit) => exit(a),
         Some(Call::Log) => log(a, b, c),
@@ -83,8 +83,8 @@ pub fn exit(status: u64) -> ! {
 fn log(kind: u64, address: u64, length: u64) -> Result<(), GateError> {
     if kind == LogKind::Text as u64 {
         each_piece(address, length.min(LOG_MAX), &mut |piece| piece.iter().for_each(|b| serial::put(*b)))
-    } else if kind == LogKind::Backtrace as u64 && address % 8 == 0 && length <= BACKTRACE_MAX {
-        each_piece(address, length * 8, &mut |piece| {
+    } else if kind == LogKind::Backtrace as u64 && address.is_multiple_of(8) {
+        each_piece(address, length.min(BACKTRACE_MAX * 8) & !7, &mut |piece| {
             for frame in piece.as_chunks::<8>().0 {
                 serial::print("    at ");
                 boot::print_address(u64::from_le_bytes(*frame));
@@ -122,7 +122,6 @@ fn wait(until_ns: u64) {
             break;
         }
         apic::once(clock::timer_ticks(until_ns - now));
-        #[cfg(not(test))]
         cpu::idle();
     }
     apic::repeat(clock::timer_ticks(SLICE_NS.load(Relaxed)));
@@ -142,7 +141,7 @@ fn flags(access: u64) -> Result<u64, GateError> {
 fn check_range(address: u64, length: u64) -> Result<(), GateError> {
     let end = address.checked_add(length).ok_or(GateError::BadAddress)?;
     let arena = boot::arena();
-    if (address | length) % PAGE_SIZE != 0 || length == 0 {
+    if !(address | length).is_multiple_of(PAGE_SIZE) || length == 0 {
         Err(GateError::BadAddress)
     } else if boot::segments().any(|s| address < s.address.0 + s.length && s.address.0 < end) {
         Err(GateError::Sealed)

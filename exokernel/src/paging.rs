@@ -74,7 +74,7 @@ pub fn map(address: u64, physical: u64, length: u64, flags: u64) -> Result<(), P
     while done < length {
         let (at, from) = (address + done, physical + done);
         let slot = directory(at)?;
-        if (at | from) % LARGE_SIZE == 0 && length - done >= LARGE_SIZE {
+        if (at | from).is_multiple_of(LARGE_SIZE) && length - done >= LARGE_SIZE {
             slot.store(from | flags | USER | LARGE | TOUCHED, Relaxed);
             done += LARGE_SIZE;
         } else {
@@ -105,7 +105,7 @@ fn visit(address: u64, length: u64, dry: bool, change: &mut impl FnMut(u64) -> O
     while at < end {
         let slot = directory(at)?;
         let value = slot.load(Relaxed);
-        let whole = at % LARGE_SIZE == 0 && end - at >= LARGE_SIZE;
+        let whole = at.is_multiple_of(LARGE_SIZE) && end - at >= LARGE_SIZE;
         let (leaf, size) = if value & LARGE == 0 {
             (entry(below(slot, USER)?, at >> 12), PAGE_SIZE)
         } else if whole || dry {

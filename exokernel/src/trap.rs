@@ -48,7 +48,7 @@ impl Registers {
 
 /// Handles a trap; `registers` are what the interrupted code gets back.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-extern "C" fn exokernel_trap(registers: &mut Registers) {
+pub extern "C" fn exokernel_trap(registers: &mut Registers) {
     let vector = registers.vector as usize;
     match vector {
         TIMER => {
@@ -99,7 +99,6 @@ fn own_fault(registers: &Registers) -> ! {
 }
 
 /// The entry of a vector's stub.
-#[cfg(not(test))]
 pub fn handler(vector: usize) -> u64 {
     unsafe extern "C" {
         static exokernel_stubs: [[u8; 16]; VECTORS];
@@ -176,7 +175,7 @@ exokernel_common:
 exokernel_gate:
     push rax
     mov rax, [rsp + 8]
-    cmp rax, [rip + exokernel_gate_return]
+    cmp rax, [rip + EXOKERNEL_GATE_RETURN]
     pop rax
     jne 1f
     cld

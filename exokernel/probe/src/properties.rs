@@ -29,7 +29,7 @@ pub fn check(word: &str) -> Outcome {
         "devices" => devices(),
         "backtrace" => {
             let frames = [check as *const () as u64 + 4, 0x1234];
-            expect(call(Call::Log, LogKind::Backtrace as u64, frames.as_ptr() as u64, 2) == 0, "refused")
+            expect(call(Call::Log, LogKind::Backtrace as u64, frames.as_ptr() as u64, 16) == 0, "refused")
         }
         "status" => exit(139),
         "unhandled" => {
@@ -163,7 +163,8 @@ fn zeroed_but_first() -> Outcome {
 fn refused() -> Outcome {
     let arena = boot().arena;
     let at = |call_: Call, a, b, c| -call(call_, a, b, c);
-    let (bad, sealed, argument) = (GateError::BadAddress as i64, GateError::Sealed as i64, GateError::BadArgument as i64);
+    let (bad, sealed, argument) =
+        (GateError::BadAddress as i64, GateError::Sealed as i64, GateError::BadArgument as i64);
     let start = arena.address.0;
     for (result, wanted) in [
         (at(Call::Protect, start, PAGE, ACCESS_EXECUTE | ACCESS_READ), sealed),
@@ -181,7 +182,7 @@ fn refused() -> Outcome {
         (at(Call::Log, 0, u64::MAX - 3, 8), bad),
         (at(Call::Log, 0, arena.address.0 - 8, 16), bad),
         (at(Call::Log, 7, start, 8), argument),
-        (at(Call::Log, 1, start, 1 << 40), argument),
+        (at(Call::Log, 1, start + 1, 8), argument),
         (at(Call::Upcall, start, start, start), bad),
         (at(Call::Upcall, 1 << 63, 1 << 63, 1 << 63), bad),
         (at(Call::StartCpu, 0, 0, 0), GateError::NoResources as i64),

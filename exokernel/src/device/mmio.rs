@@ -17,7 +17,7 @@ const BLOCK: u64 = 0x200;
 /// The device at `address`, its interrupt connected, its registers mapped for the guest.
 pub(super) fn probe(address: u64, line: u32, index: usize, window: &mut Window) -> Option<Device> {
     // Registers of a PC lie above all RAM that is below 4 GiB; an address elsewhere is a mistake in the command line.
-    if index >= MAX_DEVICES || address % BLOCK != 0 || !(0xc000_0000..MAPPED_END - BLOCK).contains(&address) {
+    if index >= MAX_DEVICES || !address.is_multiple_of(BLOCK) || !(0xc000_0000..MAPPED_END - BLOCK).contains(&address) {
         return None;
     }
     // SAFETY: the hypervisor's command line names the device, in the range where devices lie.

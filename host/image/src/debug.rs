@@ -89,14 +89,14 @@ impl<'a> Symboliser<'a> {
     /// address minus one.
     pub fn places(&self, offset: u64) -> Vec<Place> {
         let Some(address) = offset.checked_sub(self.shift) else { return Vec::new() };
-        let mut places = self.from_lines(address).unwrap_or_default();
+        let mut places = self.by_lines(address).unwrap_or_default();
         if places.is_empty() {
             places.extend(self.function(address).map(|name| Place { function: readable(name), line: None }));
         }
         places
     }
 
-    fn from_lines(&self, address: u64) -> Option<Vec<Place>> {
+    fn by_lines(&self, address: u64) -> Option<Vec<Place>> {
         let mut frames = self.context.as_ref()?.find_frames(address).skip_all_loads().ok()?;
         let mut places = Vec::new();
         while let Ok(Some(frame)) = frames.next() {

@@ -187,7 +187,7 @@ impl Guest {
 
     /// The word at a link address, if it may be relocated.
     pub(crate) fn word(&mut self, address: u64) -> Result<&mut [u8], SealError> {
-        if address % 2 != 0 {
+        if !address.is_multiple_of(2) {
             return Err(SealError::OddRelocation(address));
         }
         let segment = self.segments.iter_mut().find(|s| s.relocatable && s.pages().1 > address);

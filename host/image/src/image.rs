@@ -237,7 +237,7 @@ fn check_ranges(file: &[u8], header: &ImageHeader) -> Result<(), ImageError> {
         return Err(Malformed("the strings do not match their number"));
     }
     let table = range(header.relocations)?;
-    if header.relocations.address % 8 != 0 || table.len() % 8 != 0 {
+    if !header.relocations.address.is_multiple_of(8) || !table.len().is_multiple_of(8) {
         return Err(Malformed("the relocation table is not made of words"));
     }
     let targets = relr::decode(words(table)).ok_or(Malformed("the relocation table does not decode"))?;

@@ -23,6 +23,7 @@ const PROPERTIES: &[&str] = &[
     "refused",
     "devices",
     "environment",
+    "backtrace",
     "mappings",
 ];
 
