@@ -58,6 +58,15 @@ pub struct Place {
     pub line: Option<(String, u32)>,
 }
 
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.line {
+            Some((file, line)) => write!(f, "{} ({file}:{line})", self.function),
+            None => f.write_str(&self.function),
+        }
+    }
+}
+
 /// Names addresses of one image.
 pub struct Symboliser<'a> {
     shift: u64,
