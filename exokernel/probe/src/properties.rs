@@ -203,6 +203,9 @@ fn now() -> u64 {
 }
 
 fn clock() -> Outcome {
+    // How long the exokernel took, for a person to read.
+    print_number(now() / 1000);
+    print(" us to here, ");
     expect(boot().clock.kind == abi::boot::CLOCK_TSC, "no clock")?;
     expect(boot().clock.wall_base_ns > 1_700_000_000_000_000_000, "no time of day")?;
     expect(now() < 10_000_000_000, "not near zero at boot")
@@ -275,6 +278,14 @@ fn registers() -> Outcome {
     }
     call(Call::Slice, 0, 0, 0);
     expect(good, "a register changed")
+}
+
+fn print_number(value: u64) {
+    if value >= 10 {
+        print_number(value / 10);
+    }
+    let digit = [b'0' + (value % 10) as u8];
+    print(core::str::from_utf8(&digit).unwrap_or("?"));
 }
 
 fn devices() -> Outcome {
