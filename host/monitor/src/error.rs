@@ -18,7 +18,9 @@ pub enum Error {
     #[error("an argument or environment entry holds a NUL byte: {0:?}")]
     NulByte(String),
     /// QEMU is not installed
-    #[error("qemu-system-x86_64 is not installed; get it (Debian: apt-get install qemu-system-x86), or run the image as a process")]
+    #[error(
+        "qemu-system-x86_64 is not installed; get it (Debian: apt-get install qemu-system-x86), or run the image as a process"
+    )]
     NoQemu,
     /// QEMU ended by itself, before the machine or without it
     #[error("QEMU could not run the machine (exit code {0}); what it said is above")]

@@ -7,6 +7,7 @@
 //! What the host decides about the network for every backend of our own, the manifest's policy and the published ports,
 //! is in [`sockets`].
 
+mod backtrace;
 mod error;
 mod options;
 pub mod process;

@@ -3,6 +3,7 @@
 use abi::image::ImageHeader;
 use abi::manifest::{Manifest, Protocol};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 /// What to run: an image that was checked.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,8 @@ pub struct Options {
     pub publish: Vec<Publish>,
     /// Is told what the operator may want to know, while the machine runs.
     pub notify: Option<fn(&Notice)>,
+    /// The image's debug file, by which backtraces get names. It need not exist.
+    pub debug: Option<PathBuf>,
     /// Deliver a slice this often (ns) whatever the guest asks for. For tests of pre-emption; the guest's own slices
     /// end with the kernel's tick, some 4 ms.
     pub preempt_ns: Option<u64>,
@@ -44,6 +47,7 @@ impl Default for Options {
             environment: Vec::new(),
             publish: Vec::new(),
             notify: None,
+            debug: None,
             preempt_ns: None,
         }
     }

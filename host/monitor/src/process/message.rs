@@ -26,7 +26,8 @@ pub(crate) struct Head {
 pub(crate) enum Kind {
     /// To the parent: the machine has ended; why, as text.
     Report = 1,
-    /// To the parent: a backtrace's addresses, for it to name and print. Answered by `Done`.
+    /// To the parent: a backtrace's addresses, for it to name and print; the image's base is in `socket` (lower half) and
+    /// `value` (upper half). Answered by `Done`.
     Backtrace = 2,
     /// To the parent: an [`abi::hostnet::Request`], and for `Resolve` the name. Answered by `Response`, a look-up too: whether it has
     /// started.

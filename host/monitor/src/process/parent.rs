@@ -18,6 +18,7 @@ const LOOKUPS_MAX: usize = host_device::hostnet::LOOKUPS;
 /// The machine's other half.
 pub(crate) struct Parent<'a> {
     options: &'a Options,
+    digest: [u8; 32],
     child: Child,
     control: OwnedFd,
     signals: Signals,
@@ -43,6 +44,7 @@ impl<'a> Parent<'a> {
         let sockets = network.map(|network| HostSockets::new(network, options.publish.clone(), options.notify));
         Self {
             options,
+            digest: program.header.digest,
             child,
             control,
             signals,
@@ -112,9 +114,9 @@ impl<'a> Parent<'a> {
                 self.report = Some(text);
             }
             Some(Kind::Backtrace) => {
-                for (number, frame) in body.as_chunks::<8>().0.iter().enumerate() {
-                    eprintln!("  {number:>3}: {:#x}", u64::from_le_bytes(*frame));
-                }
+                let frames: Vec<u64> = body.as_chunks::<8>().0.iter().map(|f| u64::from_le_bytes(*f)).collect();
+                let base = u64::from(head.value) << 32 | u64::from(head.socket);
+                eprint!("{}", crate::backtrace::render(&frames, base, &self.digest, self.options.debug.as_deref()));
                 self.say(Head::new(Kind::Done), &[], None);
             }
             Some(Kind::Request) => self.request(head, body),

@@ -251,7 +251,9 @@ impl Tender {
             return Err(GateError::BadAddress);
         }
         // Inside the machine's reservation. Where it is inaccessible, the fault handler ends the machine.
-        self.channel.ask_about(Head::new(Kind::Backtrace), address as *const u8, bytes);
+        let base = self.layout.image.start;
+        let head = Head { socket: base as u32, value: (base >> 32) as u32, ..Head::new(Kind::Backtrace) };
+        self.channel.ask_about(head, address as *const u8, bytes);
         Ok(())
     }
 

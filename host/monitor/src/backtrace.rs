@@ -1,0 +1,38 @@
+//! Backtraces in words: offsets into the image, and names where its debug file is at hand.
+
+use image::debug::Symboliser;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// The lines of a backtrace. `frames` are return addresses, innermost first; `base` is where the image lies, `digest` its
+/// own, and `debug` its debug file, which need not exist.
+pub(crate) fn render(frames: &[u64], base: u64, digest: &[u8; 32], debug: Option<&Path>) -> String {
+    let file = debug.and_then(|path| std::fs::read(path).ok());
+    let symboliser = file.as_deref().and_then(|file| Symboliser::new(file, Some(digest)).ok());
+    let mut out = String::new();
+    for (number, frame) in frames.iter().enumerate() {
+        let offset = frame.wrapping_sub(base);
+        // A return address is behind its call, which may be the function's last instruction.
+        let places = symboliser.as_ref().map(|s| s.places(offset.wrapping_sub(1))).unwrap_or_default();
+        if places.is_empty() {
+            let _ = writeln!(out, "{number:>4}: image+{offset:#x}");
+        }
+        for (depth, place) in places.iter().enumerate() {
+            let number = if depth == 0 { format!("{number:>4}:") } else { "     ".into() };
+            let _ = writeln!(out, "{number} {}", place.function);
+            if let Some((file, line)) = &place.line {
+                let _ = writeln!(out, "             at {file}:{line}");
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn without_a_debug_file_there_are_offsets() {
+        let text = super::render(&[0x5123, 0x5abc], 0x5000, &[0; 32], None);
+        assert_eq!(text, "   0: image+0x123\n   1: image+0xabc\n");
+    }
+}
