@@ -204,7 +204,8 @@ fn layout(image: &Image, start: &Start) -> Ram {
         serial::decimal(total >> 10);
         serial::print(" KiB of memory, and the image with its stack needs ");
         serial::decimal((after >> 10) + 64);
-        give_up(" KiB; give it more", STATUS_OUT_OF_MEMORY);
+        serial::print(" KiB; give it more\n");
+        gate::exit(STATUS_OUT_OF_MEMORY);
     }
     // One table for each 2 MiB, a few for the rest; what low memory cannot hold comes from the top.
     let tables = (end - after) / LARGE_SIZE + 24;
