@@ -6,8 +6,8 @@
 //! | `serial` | what comes out of the serial port: text, backtraces, the end |
 //! | `mod` | starts QEMU and stays with it |
 //!
-//! The program's input and output are a virtio console, which QEMU connects to this process's own standard streams. The
-//! serial port is the emergency line: QEMU's end of a socket pair, which is also QEMU's standard error. Our end takes
+//! The program's input and output are a virtio console, which is QEMU's standard input and output. Output passes through
+//! this process, because QEMU makes what it writes to non-blocking, which nobody wants of his terminal. The serial port is the emergency line: QEMU's end of a socket pair, which is also QEMU's standard error. Our end takes
 //! reports and QEMU's own complaints, and carries the operator's wishes in: one byte asks for an interrupt, one for
 //! an orderly stop (the exokernel's `serial`).
 
@@ -25,7 +25,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// The program that is started.
 pub const PROGRAM: &str = "qemu-system-x86_64";
@@ -165,6 +165,8 @@ fn take(publish: &Publish, options: &Options) -> Result<(), Error> {
 struct Running {
     child: Child,
     serial: UnixStream,
+    /// The console's output, until its end.
+    output: Option<ChildStdout>,
     /// Where our terminal's input goes; QEMU cannot read a terminal from a process group in the background.
     input: Option<ChildStdin>,
 }
@@ -177,6 +179,7 @@ impl Running {
         let mut command = Command::new(PROGRAM);
         command.args(arguments);
         command.stdin(if is_terminal { Stdio::piped() } else { Stdio::inherit() });
+        command.stdout(Stdio::piped());
         command.stderr(Stdio::from(OwnedFd::from(theirs)));
         // Its own group: the terminal's Ctrl-C is for us to pass on.
         command.process_group(0);
@@ -185,37 +188,44 @@ impl Running {
             _ => Error::System { what: "start qemu-system-x86_64", source },
         })?;
         drop(command); // and with it our copy of QEMU's end
-        let input = child.stdin.take();
-        Ok(Running { child, serial: ours, input })
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        Ok(Running { child, serial: ours, output, input })
     }
 
     fn stay(&mut self, signals: &Signals, names: Option<&dyn Fn(u64) -> Vec<String>>) -> Result<Outcome, Error> {
         let mut serial = Serial::new(names);
         let mut asked = false;
         let mut buffer = [0; 4096];
-        loop {
+        let mut is_open = true;
+        while is_open || self.output.is_some() {
             let stdin = std::io::stdin();
-            let mut all = vec![self.serial.as_fd(), signals.handle.as_fd()];
-            if self.input.is_some() {
-                all.push(stdin.as_fd());
-            }
-            let ready = os::poll(&all, None);
-            while let Some(signal) = signals.next() {
-                let byte = if signal == libc::SIGINT { INTERRUPT } else { STOP };
-                if asked || self.serial.write_all(&[byte]).is_err() {
-                    let _ = self.child.kill();
+            // The signals' descriptor stands in for whatever is closed or not there.
+            let signal = signals.handle.as_fd();
+            let serial_end = if is_open { self.serial.as_fd() } else { signal };
+            let output_end = self.output.as_ref().map_or(signal, |o| o.as_fd());
+            let input_end = if self.input.is_some() { stdin.as_fd() } else { signal };
+            let ready = os::poll(&[signal, serial_end, output_end, input_end], None);
+            if ready[0] {
+                while let Some(signal) = signals.next() {
+                    let byte = if signal == libc::SIGINT { INTERRUPT } else { STOP };
+                    if asked || self.serial.write_all(&[byte]).is_err() {
+                        let _ = self.child.kill();
+                    }
+                    asked = true;
                 }
-                asked = true;
+                continue;
             }
-            if ready.get(2) == Some(&true) {
+            if ready[2] {
+                self.pass_output(&mut buffer);
+            }
+            if ready[3] && self.input.is_some() {
                 self.pass_input(&mut buffer);
             }
-            if ready[0] {
+            if ready[1] {
                 match self.serial.read(&mut buffer) {
-                    Ok(0) => break,
-                    Ok(length) => show(&serial.take(&buffer[..length])),
+                    Ok(length @ 1..) => show(&serial.take(&buffer[..length])),
                     Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                    Err(_) => break,
+                    _ => is_open = false,
                 }
             }
         }
@@ -227,6 +237,18 @@ impl Running {
             }
             // Killed: by us after the second request, or by somebody else.
             (None, signal) => Ok(Outcome { status: 128u8.wrapping_add(signal.unwrap_or(0) as u8), report: None }),
+        }
+    }
+
+    fn pass_output(&mut self, buffer: &mut [u8]) {
+        let length = self.output.as_mut().map_or(Ok(0), |o| o.read(buffer));
+        match length {
+            Ok(0) | Err(_) => self.output = None,
+            Ok(length) => {
+                // Where nobody reads any more, the machine goes on all the same.
+                let mut out = std::io::stdout().lock();
+                let _ = out.write_all(&buffer[..length]).and_then(|()| out.flush());
+            }
         }
     }
 
