@@ -11,6 +11,7 @@ use crate::transport::{Opened, Wanted, open};
 use abi::boot::{DEVICE_FLAG_CHEAP_KICK, Device, TRANSPORT_SHARED};
 use abi::console::{QUEUE_ERROR, QUEUE_INPUT, QUEUE_OUTPUT};
 use abi::ring::Buffer;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use device::{Input, Stream};
 use sync::SpinLock;
@@ -201,8 +202,8 @@ struct Source {
     queue: Queue,
     memory: Block,
     posted: bool,
-    /// A buffer that is being read: its number, how far, and where it ends.
-    reading: Option<(u16, usize, usize)>,
+    /// Full buffers: their numbers, how far they were read, and where they end.
+    full: VecDeque<(u16, usize, usize)>,
     /// A used length of 0 ends the input (our own device).
     empty_ends: bool,
     ended: bool,
@@ -212,7 +213,7 @@ impl Source {
     fn new(mut queue: Queue, empty_ends: bool) -> Option<Self> {
         queue.disarm();
         let memory = Block::new(BUFFERS.min(queue.size()), BUFFER)?;
-        Some(Self { queue, memory, posted: false, reading: None, empty_ends, ended: false })
+        Some(Self { queue, memory, posted: false, full: VecDeque::new(), empty_ends, ended: false })
     }
 
     fn read(&mut self, into: &mut [u8]) -> Input {
@@ -222,27 +223,36 @@ impl Source {
                 self.post(buffer);
             }
         }
-        loop {
-            if let Some((buffer, at, end)) = self.reading {
-                let part = into.len().min(end - at);
-                into[..part].copy_from_slice(&self.memory.bytes(usize::from(buffer))[at..at + part]);
-                self.reading = Some((buffer, at + part, end));
-                if at + part == end {
-                    self.reading = None;
-                    self.post(buffer);
-                }
-                return if part == 0 { Input::Empty } else { Input::Bytes(part) };
-            }
-            if self.ended {
-                return Input::End;
-            }
-            match self.queue.take() {
-                None => return Input::Empty,
-                Some((_, 0)) if self.empty_ends => self.ended = true,
-                Some((buffer, 0)) => self.post(buffer),
-                Some((buffer, length)) => self.reading = Some((buffer, 0, length)),
-            }
+        self.collect();
+        let Some((buffer, at, end)) = self.full.front_mut() else {
+            return if self.ended { Input::End } else { Input::Empty };
+        };
+        let part = into.len().min(*end - *at);
+        into[..part].copy_from_slice(&self.memory.bytes(usize::from(*buffer))[*at..*at + part]);
+        *at += part;
+        if at == end {
+            let buffer = *buffer;
+            self.full.pop_front();
+            self.post(buffer);
         }
+        if part == 0 { Input::Empty } else { Input::Bytes(part) }
+    }
+
+    /// Takes full buffers from the ring; true if there were any, or the end.
+    fn collect(&mut self) -> bool {
+        let mut news = false;
+        while let Some((buffer, length)) = self.queue.take() {
+            match length {
+                0 if self.empty_ends => self.ended = true,
+                0 => {
+                    self.post(buffer);
+                    continue;
+                }
+                _ => self.full.push_back((buffer, 0, length)),
+            }
+            news = true;
+        }
+        news
     }
 
     fn post(&mut self, buffer: u16) {
@@ -253,7 +263,7 @@ impl Source {
 
     fn poll(&mut self) -> bool {
         self.queue.disarm();
-        self.reading.is_some() || self.queue.has_used()
+        self.collect()
     }
 
     fn arm(&mut self) -> bool {
