@@ -11,7 +11,8 @@ fn digits(text: &[u8], base: c_int) -> (u64, bool, usize, bool) {
     let negative = text.get(at) == Some(&b'-');
     at += usize::from(negative || text.get(at) == Some(&b'+'));
     let is_digit = |b: Option<&u8>, base| b.is_some_and(|b| char::from(*b).is_digit(base));
-    let hex = text.get(at) == Some(&b'0') && matches!(text.get(at + 1), Some(b'x' | b'X')) && is_digit(text.get(at + 2), 16);
+    let hex =
+        text.get(at) == Some(&b'0') && matches!(text.get(at + 1), Some(b'x' | b'X')) && is_digit(text.get(at + 2), 16);
     let base = match base {
         16 | 0 if hex => {
             at += 2;

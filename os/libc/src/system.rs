@@ -7,18 +7,18 @@ use core::ffi::{c_char, c_int, c_long};
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
 pub extern "C" fn sysconf(name: c_int) -> c_long {
     match name {
-        0 => 2 << 20,                                                         // _SC_ARG_MAX
-        2 => 100,                                                             // _SC_CLK_TCK
-        4 => 1024,                                                            // _SC_OPEN_MAX
-        30 => abi::PAGE_SIZE as c_long,                                       // _SC_PAGESIZE
-        60 => 1024,                                                           // _SC_IOV_MAX
-        70 => 1024,                                                           // _SC_GETPW_R_SIZE_MAX
-        75 => 16384,                                                          // _SC_THREAD_STACK_MIN
-        83 | 84 => 1,                                                         // _SC_NPROCESSORS_CONF, _ONLN
+        0 => 2 << 20,                                                           // _SC_ARG_MAX
+        2 => 100,                                                               // _SC_CLK_TCK
+        4 => 1024,                                                              // _SC_OPEN_MAX
+        30 => abi::PAGE_SIZE as c_long,                                         // _SC_PAGESIZE
+        60 => 1024,                                                             // _SC_IOV_MAX
+        70 => 1024,                                                             // _SC_GETPW_R_SIZE_MAX
+        75 => 16384,                                                            // _SC_THREAD_STACK_MIN
+        83 | 84 => 1,                                                           // _SC_NPROCESSORS_CONF, _ONLN
         85 => (memory::pages::total_bytes() as u64 / abi::PAGE_SIZE) as c_long, // _SC_PHYS_PAGES
-        86 => (memory::pages::free_bytes() as u64 / abi::PAGE_SIZE) as c_long, // _SC_AVPHYS_PAGES
-        180 => 64,                                                            // _SC_HOST_NAME_MAX
-        187 | 190 => 64,                                                      // _SC_LEVEL1_{I,D}CACHE_LINESIZE
+        86 => (memory::pages::free_bytes() as u64 / abi::PAGE_SIZE) as c_long,  // _SC_AVPHYS_PAGES
+        180 => 64,                                                              // _SC_HOST_NAME_MAX
+        187 | 190 => 64,                                                        // _SC_LEVEL1_{I,D}CACHE_LINESIZE
         _ => {
             errno::set(errno::EINVAL);
             -1

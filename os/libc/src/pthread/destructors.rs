@@ -14,11 +14,7 @@ type Registered = Vec<(Destructor, *mut c_void)>;
 /// glibc's hook behind `thread_local!` and C++'s `thread_local` (Itanium C++ ABI §3.3.6.1 in spirit): `destructor(object)`
 /// runs when this thread ends, last registered first.
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
-pub extern "C" fn __cxa_thread_atexit_impl(
-    destructor: Destructor,
-    object: *mut c_void,
-    _dso: *mut c_void,
-) -> c_int {
+pub extern "C" fn __cxa_thread_atexit_impl(destructor: Destructor, object: *mut c_void, _dso: *mut c_void) -> c_int {
     let slot = thread::slot(SLOT);
     let mut list = slot.load(Ordering::Relaxed) as *mut Registered;
     if list.is_null() {

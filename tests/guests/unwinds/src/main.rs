@@ -15,7 +15,7 @@ fn main() {
     let drops = Mutex::new(0);
     let caught = panic::catch_unwind(panic::AssertUnwindSafe(|| {
         let _guard = Guard(&drops);
-        panic!("caught {}", 1);
+        panic!("caught {}", std::hint::black_box(1));
     }));
     assert_eq!(caught.unwrap_err().downcast_ref::<String>().map(String::as_str), Some("caught 1"));
     assert_eq!(*drops.lock().unwrap(), 1);
