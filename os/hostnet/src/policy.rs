@@ -1,6 +1,6 @@
 //! What the manifest allows, checked before the far side is asked (which checks again).
 
-use abi::manifest::{Manifest, Network, Protocol};
+use abi::manifest::{Connect, Host, Listen, Manifest, Network, Protocol};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -23,8 +23,12 @@ struct Names {
 }
 
 impl Policy {
-    /// Of a sealed manifest. One that cannot be read, or that has no network section, allows nothing.
+    /// Of a sealed manifest. One that cannot be read, or that has no network section, allows nothing. A guest that was
+    /// never sealed has no manifest at all: then everything is left to the far side.
     pub fn from_manifest(cbor: &[u8]) -> Policy {
+        if cbor.is_empty() {
+            return Policy::new(everything());
+        }
         let manifest: Option<Manifest> = minicbor::decode(cbor).ok();
         Policy::new(manifest.and_then(|m| m.network).unwrap_or_default())
     }
@@ -89,6 +93,13 @@ impl Policy {
     }
 }
 
+fn everything() -> Network {
+    let both = [Protocol::Tcp, Protocol::Udp];
+    let listen = |protocol| Listen { protocol, first_port: 0, last_port: u16::MAX };
+    let connect = |protocol| Connect { protocol, host: Host::Any, first_port: 0, last_port: u16::MAX };
+    Network { listen: both.map(listen).into(), connect: both.map(connect).into() }
+}
+
 fn protocol(kind: Kind) -> Protocol {
     match kind {
         Kind::Stream => Protocol::Tcp,
@@ -99,7 +110,6 @@ fn protocol(kind: Kind) -> Protocol {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abi::manifest::{Connect, Host, Listen};
 
     #[test]
     fn rules_by_name_hold_for_what_the_name_resolved_to() {

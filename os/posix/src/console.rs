@@ -4,7 +4,7 @@
 //! hypervisor every flush is a machine exit, so a burst of lines shares one. What is left then goes out when the machine
 //! next waits, at the next write after the burst, or when the machine ends ([`machine::on_end`]).
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use device::{Console, Input, Stream};
 use hostnet::bytes::ByteQueue;
 use sync::{Once, SpinLock};
@@ -26,6 +26,8 @@ struct Service {
     input: SpinLock<Ahead>,
     window_start_ns: AtomicU64,
     flushes: AtomicU32,
+    /// Output found no room.
+    starved: AtomicBool,
 }
 
 /// Input that was read from the device to see whether there is some.
@@ -44,6 +46,7 @@ fn service() -> &'static Service {
         input: SpinLock::new(Ahead { bytes: ByteQueue::new(), ended: false }),
         window_start_ns: AtomicU64::new(0),
         flushes: AtomicU32::new(0),
+        starved: AtomicBool::new(false),
     });
     if service.device.is_some() {
         REGISTERED.get_or_init(|| {
@@ -75,7 +78,11 @@ impl Service {
         if stream == Stream::Error || self.may_flush() {
             device.flush();
         }
-        if taken == 0 && !bytes.is_empty() { Err(Errno::AGAIN) } else { Ok(taken) }
+        if taken == 0 && !bytes.is_empty() {
+            self.starved.store(true, Relaxed);
+            return Err(Errno::AGAIN);
+        }
+        Ok(taken)
     }
 
     /// Looks at the device where nothing was read ahead; gives the bytes there are, and whether that is all.
@@ -102,6 +109,12 @@ impl Service {
         }
     }
 
+    /// Was everything read that was read ahead?
+    fn wants_input(&self) -> bool {
+        let ahead = self.input.lock();
+        ahead.bytes.is_empty() && !ahead.ended
+    }
+
     /// Is this write outside a burst?
     fn may_flush(&self) -> bool {
         let now = machine::clock::monotonic_ns();
@@ -116,19 +129,23 @@ impl Service {
 }
 
 impl thread::Poller for Service {
+    /// Input that nobody waits for is no news, however long it lies there: it would keep the machine from sleeping.
     fn poll(&self) -> bool {
         let Some(device) = self.device else { return false };
-        let changed = device.poll();
-        if changed && self.observers.watched() {
-            self.observers.notify(0);
+        if !device.poll() || !self.observers.watched() {
+            return false;
         }
-        changed
+        let waiting = self.wants_input();
+        let news = waiting && self.look_ahead() != (0, false) || self.starved.swap(false, Relaxed);
+        self.observers.notify(0);
+        news
     }
 
     fn arm(&self) -> bool {
         let Some(device) = self.device else { return false };
         device.flush();
-        device.arm()
+        let wanted = self.observers.watched() && (self.wants_input() || self.starved.load(Relaxed));
+        wanted && device.arm()
     }
 
     fn deadline(&self) -> Option<u64> {
@@ -165,6 +182,11 @@ impl File for Reader {
             (0, true) => READABLE | events::HUP,
             _ => READABLE,
         }
+    }
+
+    /// Input is left alone until somebody asks for it: it may be meant for who comes after this program.
+    fn ready_for(&self, events: u32) -> u32 {
+        if events & READABLE == 0 { 0 } else { self.ready() }
     }
 
     fn available(&self) -> Result<usize> {

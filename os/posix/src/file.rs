@@ -69,6 +69,12 @@ pub trait File: Send + Sync {
         events::READABLE | events::WRITABLE
     }
 
+    /// As [`File::ready`], where only these bits matter to the caller.
+    fn ready_for(&self, events: u32) -> u32 {
+        let _ = events;
+        self.ready()
+    }
+
     /// Who is told of changes; `None` for files that are always ready (and which epoll therefore refuses, as on Linux).
     fn observers(&self) -> Option<&Observers> {
         None

@@ -61,7 +61,7 @@ fn hint() {
     if !SAID.swap(true, Relaxed) {
         crate::console::say(
             b"ampoule: the program uses a network, but its manifest names none; \
-              add `listen` or `connect` to [package.metadata.ampoule.network] and build again\n",
+              add net.listen or net.connect to [package.metadata.ampoule] and build again\n",
         );
     }
 }

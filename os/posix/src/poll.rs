@@ -50,7 +50,7 @@ fn look(entries: &mut [Entry], files: &[Option<Open>]) -> usize {
     for (entry, file) in entries.iter_mut().zip(files) {
         let asked = u32::from(entry.events) | ERR | HUP;
         let found = match file {
-            Some(file) => file.file().ready() & asked,
+            Some(file) => file.file().ready_for(entry.events.into()) & asked,
             None if entry.fd < 0 => 0,
             None => NVAL,
         };
