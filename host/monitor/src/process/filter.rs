@@ -214,3 +214,86 @@ impl Assembler {
         self.result(KILL);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::layout::Span;
+
+    const SITE: u64 = 0x5555_0000_1234;
+
+    /// What the kernel's machine says to a call: the verdict.
+    fn verdict(network: bool, number: u32, pointer: u64, arguments: [u64; 3]) -> u32 {
+        let arena = Span { start: 0x1_8000_0000, end: 0x2_4000_0000 };
+        let layout = Layout { arena, ..Layout::empty() };
+        let vdso = (0x7fff_0000_0000, 0x7fff_0000_4000);
+        let program = Rules { layout, network, site: SITE, restorer: 0x5555_0000_9999, vdso }.assemble();
+        let load = |offset: u32| match offset {
+            NUMBER => number,
+            ARCHITECTURE => AUDIT_ARCH_X86_64,
+            POINTER => pointer as u32,
+            12 => (pointer >> 32) as u32,
+            _ => {
+                let word = arguments.get((offset as usize - 16) / 8).copied().unwrap_or(0);
+                (word >> (offset % 8 * 8)) as u32
+            }
+        };
+        let (mut at, mut value) = (0, 0);
+        loop {
+            let i = program[at];
+            at += 1;
+            let jump = |holds: bool| usize::from(if holds { i.jt } else { i.jf });
+            match u32::from(i.code) & 0xf7 {
+                0x20 => value = load(i.k),
+                0x05 => at += i.k as usize,
+                0x15 => at += jump(value == i.k),
+                0x25 => at += jump(value > i.k),
+                0x35 => at += jump(value >= i.k),
+                0x45 => at += jump(value & i.k != 0),
+                0x06 => return i.k,
+                other => panic!("instruction {other:#x}"),
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_tenders_own_instruction_counts() {
+        assert_eq!(verdict(false, number::WRITE, SITE, [0; 3]), ALLOW);
+        for pointer in [0, 0x1234, SITE + 2, SITE ^ 1 << 40] {
+            assert_eq!(verdict(false, number::WRITE, pointer, [0; 3]), TRAP, "{pointer:#x}");
+        }
+        assert_eq!(verdict(false, number::RT_SIGRETURN, 0x5555_0000_9999, [0; 3]), ALLOW);
+        assert_eq!(verdict(false, number::RT_SIGRETURN, SITE, [0; 3]), KILL);
+        assert_eq!(verdict(false, number::CLOCK_GETTIME, 0x7fff_0000_0123, [0; 3]), ALLOW);
+        assert_eq!(verdict(false, number::CLOCK_GETTIME, 0x7fff_0000_4000, [0; 3]), TRAP);
+    }
+
+    #[test]
+    fn what_the_manifest_does_not_give_kills() {
+        for number in [number::ACCEPT4, number::CLOSE, number::RECVMSG, number::EPOLL_CTL, number::SHUTDOWN] {
+            assert_eq!(verdict(false, number, SITE, [0, 1, 0]), KILL);
+            assert_eq!(verdict(true, number, SITE, [0, 1, 0]), ALLOW);
+        }
+        // open, socket, connect, sendto, sendmsg, execve, clone, mmap, and a number of the x32 kind
+        for number in [2, 41, 42, 44, 46, 59, 56, 9, 0x4000_0001] {
+            assert_eq!(verdict(true, number, SITE, [0; 3]), KILL, "{number}");
+        }
+    }
+
+    #[test]
+    fn memory_calls_stay_in_the_arena_and_make_no_code() {
+        let protect = |address, length, access| verdict(false, number::MPROTECT, SITE, [address, length, access]);
+        assert_eq!(protect(0x1_8000_0000, 0x1000, 3), ALLOW);
+        assert_eq!(protect(0x2_3fff_f000, 0x1000, 0), ALLOW);
+        assert_eq!(protect(0x1_7fff_f000, 0x1000, 3), KILL);
+        assert_eq!(protect(0x2_4000_0000, 0x1000, 3), KILL);
+        assert_eq!(protect(0x8000_0000, 0x1000, 3), KILL);
+        assert_eq!(protect(0x1_8000_0000, 0xc000_0000, 1), ALLOW);
+        assert_eq!(protect(0x1_8000_0000, 0xc000_1000, 1), KILL);
+        for access in [4, 5, 7, 0x0100_0000, 1 << 33] {
+            assert_eq!(protect(0x1_8000_0000, 0x1000, access), KILL, "{access:#x}");
+        }
+        assert_eq!(verdict(false, number::MADVISE, SITE, [0x1_8000_0000, 0x1000, 4]), ALLOW);
+        assert_eq!(verdict(false, number::MADVISE, SITE, [0x1_8000_0000, 0x1000, 14]), KILL);
+    }
+}

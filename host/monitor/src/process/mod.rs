@@ -8,6 +8,14 @@
 //! | `gate`, `tender`, `channel`, `signals`, `vdso` | the far side of the gate | child, after lock-down |
 //! | `message` | what the two say to each other | both |
 //!
+//! # System calls
+//! Without a network the child may make seven: `read`, `write`, `epoll_pwait2`, `mprotect` and `madvise` (in the arena,
+//! never executable), `exit_group`, and `rt_sigreturn` (from its one place). With a network five more: `recvmsg`,
+//! `accept4`, `epoll_ctl` (additions), `close`, `shutdown`. Besides, `clock_gettime` from the vDSO's own pages, which
+//! makes the call only where the host's clock cannot be read from user space. All come from one instruction; see
+//! `filter`. Linux 5.11 is the oldest kernel that has them all.
+//!
+//! # Who does what
 //! The child makes the data path's system calls itself, inside the gate, on descriptors that the parent handed in.
 //! Whatever names a peer or a port goes to the parent, which checks it against the manifest.
 
