@@ -10,6 +10,7 @@
 //! | `inet/` | TCP/IP: smoltcp's protocols behind our own tables. Knows neither clock nor threads |
 //! | `loopback/` | the stack inside the machine |
 //! | `service` | `inet` as a [`device::Stack`]: its lock, its clock, its place in the scheduler's polling |
+//! | `policy` | what the manifest allows |
 //! | `dns`, `checksum`, `random`, `errno` | small things they share |
 //!
 //! [`ampoule-posix`]: ../ampoule_posix/index.html
@@ -23,6 +24,7 @@ mod dns;
 mod errno;
 mod inet;
 mod loopback;
+mod policy;
 mod random;
 mod service;
 

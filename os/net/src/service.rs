@@ -3,7 +3,9 @@
 //! The stack is set up by whoever first opens a socket. If it has to learn its address by DHCP, that caller waits for it
 //! (but not for ever), so that a program finds the network as it would on a system that started its network before it.
 
+use crate::errno::EACCES;
 use crate::inet::{Answer, Inet, Network, World};
+use crate::policy::Policy;
 use crate::random::Random;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -24,6 +26,7 @@ static CONFIGURED: WaitQueue = WaitQueue::new();
 struct Service {
     frames: &'static dyn Frames,
     inet: SpinLock<Inet>,
+    policy: SpinLock<Policy>,
 }
 
 /// The network behind the machine's Ethernet device; `None` if it has none.
@@ -59,7 +62,16 @@ impl Service {
             name_server: known(boot.network.name_server),
         };
         let inet = Inet::new(world(frames), network, seed(&boot.seed));
-        Self { frames, inet: SpinLock::new(inet) }
+        Self {
+            frames,
+            inet: SpinLock::new(inet),
+            policy: SpinLock::new(Policy::from_manifest(machine::sealed::manifest())),
+        }
+    }
+
+    /// EACCES unless the manifest allows it.
+    fn allowed(&self, allows: impl FnOnce(&Policy) -> bool) -> Result<(), Error> {
+        if allows(&self.policy.lock()) { Ok(()) } else { Err(EACCES) }
     }
 
     fn world(&self) -> World<'static> {
@@ -114,14 +126,21 @@ impl Stack for Service {
     }
 
     fn bind(&self, socket: SocketId, address: SocketAddr) -> Result<(), Error> {
+        let kind = self.inet.lock().kind(socket)?;
+        self.allowed(|policy| policy.may_bind(kind, address.port()))?;
         self.inet.lock().bind(socket, address)
     }
 
     fn listen(&self, socket: SocketId, backlog: u32) -> Result<(), Error> {
+        let port = self.inet.lock().local(socket)?.port();
+        self.allowed(|policy| policy.may_listen(Kind::Stream, port))?;
         self.inet.lock().listen(socket, backlog)
     }
 
     fn connect(&self, socket: SocketId, address: SocketAddr) -> Result<(), Error> {
+        let kind = self.inet.lock().kind(socket)?;
+        let disconnects = kind == Kind::Datagram && address.port() == 0 && address.ip().is_unspecified();
+        self.allowed(|policy| disconnects || policy.may_connect(kind, address))?;
         self.inet.lock().connect(self.world(), socket, address)
     }
 
@@ -130,7 +149,13 @@ impl Stack for Service {
     }
 
     fn send(&self, socket: SocketId, bytes: &[u8], to: Option<SocketAddr>) -> Result<usize, Error> {
-        self.inet.lock().send(self.world(), socket, bytes, to)
+        let mut inet = self.inet.lock();
+        // A datagram to an address of its own: from a port that is open to strangers anybody may be answered.
+        if let Some(to) = to.filter(|_| inet.kind(socket) == Ok(Kind::Datagram)) {
+            let port = inet.local(socket)?.port();
+            self.allowed(|policy| policy.may_listen(Kind::Datagram, port) || policy.may_connect(Kind::Datagram, to))?;
+        }
+        inet.send(self.world(), socket, bytes, to)
     }
 
     fn receive(&self, socket: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
@@ -174,6 +199,7 @@ impl Stack for Service {
     }
 
     fn resolve(&self, name: &str, watch: Arc<dyn Watch>) -> Result<Box<dyn Resolved>, Error> {
+        self.allowed(|policy| policy.may_resolve(name))?;
         let answer = self.inet.lock().resolve(self.world(), name, watch)?;
         Ok(Box::new(Name { name: String::from(name), answer }))
     }
@@ -187,7 +213,11 @@ struct Name {
 
 impl Resolved for Name {
     fn take(&mut self) -> Option<Result<Vec<IpAddr>, Error>> {
-        self.answer.lock().take()
+        let answer = self.answer.lock().take()?;
+        if let (Ok(addresses), Some(service)) = (&answer, SERVICE.get().and_then(Option::as_ref)) {
+            service.policy.lock().learn(&self.name, addresses);
+        }
+        Some(answer)
     }
 
     fn name(&self) -> &String {

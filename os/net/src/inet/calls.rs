@@ -143,6 +143,10 @@ impl Inet {
         }
     }
 
+    pub(crate) fn kind(&self, id: SocketId) -> Result<Kind, Error> {
+        Ok(self.socket(id)?.kind)
+    }
+
     fn number(&self, id: SocketId) -> Result<u32, Error> {
         self.sockets.number(id).ok_or(EBADF)
     }

@@ -36,6 +36,8 @@ pub(super) fn with_buffers(memory: usize) -> Option<tcp::Socket<'static>> {
     // What to gather is decided by `Inet::sent`, which knows when nothing more is coming; Nagle's algorithm (RFC 9293
     // §3.7.4) would guess.
     socket.set_nagle_enabled(false);
+    // Linux's shortest (TCP_DELACK_MIN): time for an answer that the acknowledgement can travel with.
+    socket.set_ack_delay(Some(Duration::from_millis(40)));
     socket.set_congestion_control(CongestionControl::Reno);
     socket.set_timeout(Some(CONNECTING));
     Some(socket)
