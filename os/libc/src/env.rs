@@ -7,7 +7,7 @@ use crate::errno;
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 use sync::SpinLock;
 
 /// The environment: a null-terminated array of `NAME=value` strings (POSIX, environ).
@@ -18,10 +18,10 @@ pub static environ: AtomicPtr<*mut c_char> = AtomicPtr::new(null_mut());
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
 #[allow(non_upper_case_globals)] // C's name
 pub static program_invocation_name: AtomicPtr<c_char> = AtomicPtr::new(null_mut());
-static ARGUMENTS: AtomicUsize = AtomicUsize::new(0);
 static CHANGING: SpinLock<()> = SpinLock::new(());
 
 /// Lays `argc`, `argv` and `envp` out, one after the other as at a process's entry.
+#[cfg_attr(not(ampoule_image), allow(dead_code))] // `start` calls it
 pub(crate) fn lay_out() -> (c_int, *mut *mut c_char, *mut *mut c_char) {
     let boot = machine::boot();
     let (arguments, entries) = (boot.argument_count as usize, boot.environment_count as usize);
@@ -43,7 +43,6 @@ pub(crate) fn lay_out() -> (c_int, *mut *mut c_char, *mut *mut c_char) {
     let (argv, envp) = table.split_at_mut(arguments + 1);
     environ.store(envp.as_mut_ptr(), Ordering::Release);
     program_invocation_name.store(argv[0], Ordering::Relaxed);
-    ARGUMENTS.store(argv.as_ptr() as usize, Ordering::Relaxed);
     (arguments as c_int, argv.as_mut_ptr(), envp.as_mut_ptr())
 }
 

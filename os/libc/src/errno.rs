@@ -4,8 +4,6 @@ use core::ffi::c_int;
 
 pub(crate) const EPERM: c_int = 1;
 pub(crate) const ENOENT: c_int = 2;
-pub(crate) const ESRCH: c_int = 3;
-pub(crate) const EINTR: c_int = 4;
 pub(crate) const EAGAIN: c_int = 11;
 pub(crate) const ENOMEM: c_int = 12;
 pub(crate) const EACCES: c_int = 13;
@@ -15,7 +13,6 @@ pub(crate) const ENODEV: c_int = 19;
 pub(crate) const EINVAL: c_int = 22;
 pub(crate) const ERANGE: c_int = 34;
 pub(crate) const EDEADLK: c_int = 35;
-pub(crate) const ENOSYS: c_int = 38;
 pub(crate) const ETIMEDOUT: c_int = 110;
 
 /// Where `errno` lies (LSB).

@@ -50,6 +50,7 @@ pub extern "C" fn _exit(status: c_int) -> ! {
 }
 
 /// C _Exit.
+#[allow(non_snake_case)] // C's name
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
 pub extern "C" fn _Exit(status: c_int) -> ! {
     _exit(status)

@@ -43,11 +43,10 @@ unsafe impl Source for Pages {
         let wanted = (layout.size() + layout.align() + 2 * PAGE).next_multiple_of(STEP);
         if let Some((heap_end, run_end)) = talc.source.end {
             let run = NonNull::new(run_end as *mut u8).ok_or(())?;
+            let least = layout.size().next_multiple_of(PAGE) + PAGE;
             // SAFETY: the claimed run ends at `run_end`; growing it by what follows makes that part of it.
-            if let Some(bytes) = [wanted, layout.size().next_multiple_of(PAGE) + PAGE]
-                .into_iter()
-                .find(|b| unsafe { pages::grow(run.sub(PAGE), PAGE, PAGE + b) })
-            {
+            let grow = |bytes: &usize| unsafe { pages::grow(run.sub(PAGE), PAGE, PAGE + bytes) };
+            if let Some(bytes) = [wanted, least].into_iter().find(grow) {
                 let new_end = run_end + bytes;
                 // SAFETY: the memory up to `new_end` is writable and nobody else's.
                 let heap_end = unsafe { talc.extend(heap_end, new_end as *mut u8) };
