@@ -3,30 +3,60 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use abi::manifest::{Manifest, Protocol};
 use anyhow::Context;
-use monitor::{Backend, Notice, Options, Program};
+use image::debug::Symboliser;
+use monitor::qemu::{self, Accelerator, Network, Setup};
+use monitor::{Backend, Notice, Options, Outcome, Program};
 
 use crate::Failure;
-use crate::arguments::{On, Publish, Run};
+use crate::arguments::{Machine, On, Publish, Run};
 
 /// Runs what is named; the status is the guest's.
 pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     let path = super::target::image(&arguments.target, &arguments.options)?;
     let image = super::target::open(&path)?;
-    let options = options(&arguments, image.manifest())?;
+    let mut options = options(&arguments, image.manifest())?;
+    options.debug = Some(path.with_extension("debug"));
     if arguments.on == On::Auto && std::io::stderr().is_terminal() {
         eprintln!("running {} as a process", path.display());
     }
     let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest() };
-    let outcome = monitor::run(&program, &options).with_context(|| format!("cannot run {}", path.display()))?;
-    Ok(outcome.status)
+    let outcome = match arguments.on {
+        On::Auto | On::Process => monitor::run(&program, &options),
+        On::Qemu => under_qemu(&program, &options, &path, arguments.machine, image.digest()),
+    };
+    Ok(outcome.with_context(|| format!("cannot run {}", path.display()))?.status)
+}
+
+/// Boots the file under QEMU. Backtraces get their names from the debug file beside the image, if it is there.
+fn under_qemu(
+    program: &Program<'_>,
+    options: &Options,
+    path: &Path,
+    machine: Machine,
+    digest: &[u8; 32],
+) -> Result<Outcome, monitor::Error> {
+    let debug = std::fs::read(path.with_extension("debug")).unwrap_or_default();
+    let symboliser = Symboliser::new(&debug, Some(digest)).ok();
+    let names = |offset| {
+        let places = symboliser.as_ref().map_or_else(Vec::new, |s| s.places(offset));
+        places.into_iter().map(|place| place.to_string()).collect()
+    };
+    let machine = match machine {
+        Machine::Microvm => qemu::Machine::Microvm,
+        Machine::Q35 => qemu::Machine::Q35,
+    };
+    let setup =
+        Setup { image: path, machine, accelerator: Accelerator::Auto, network: &Network::User, names: Some(&names) };
+    qemu::run(program, options, &setup)
 }
 
 fn options(arguments: &Run, manifest: &Manifest) -> Result<Options, Failure> {
     Ok(Options {
-        backend: backend(arguments),
+        backend: Backend::Process,
         memory: arguments.memory,
         arguments: guest_arguments(&arguments.arguments, manifest)?,
         environment: arguments.env.clone(),
@@ -34,13 +64,6 @@ fn options(arguments: &Run, manifest: &Manifest) -> Result<Options, Failure> {
         notify: Some(notify),
         ..Options::default()
     })
-}
-
-fn backend(arguments: &Run) -> Backend {
-    match arguments.on {
-        On::Auto | On::Process => Backend::Process,
-        On::Qemu => Backend::Process,
-    }
 }
 
 /// The program's name and the arguments given, or `None`: the manifest's own.
