@@ -4,6 +4,11 @@ use abi::address::BusAddr;
 use abi::ring::RingError;
 use core::ptr::NonNull;
 
+#[cfg(test)]
+pub(crate) use fake::*;
+#[cfg(not(test))]
+pub(crate) use real::*;
+
 #[cfg(not(test))]
 mod real {
     use super::*;
@@ -62,9 +67,12 @@ mod fake {
     use super::*;
     use std::cell::RefCell;
 
+    /// What is done about a kick of a device's queue.
+    type Action = Box<dyn FnMut(usize, usize)>;
+
     std::thread_local! {
         /// What a test wants done when a queue is kicked.
-        pub(crate) static ON_KICK: RefCell<Option<Box<dyn FnMut(usize, usize)>>> = const { RefCell::new(None) };
+        pub(crate) static ON_KICK: RefCell<Option<Action>> = const { RefCell::new(None) };
     }
 
     pub(crate) fn allocate(bytes: usize) -> Option<NonNull<u8>> {
@@ -105,8 +113,3 @@ mod fake {
         panic!("{device}: {}", error.describe())
     }
 }
-
-#[cfg(test)]
-pub(crate) use fake::*;
-#[cfg(not(test))]
-pub(crate) use real::*;

@@ -1,6 +1,8 @@
 //! The drivers against the device half of the ring, on the host: a device whose registers are a struct, and which is
 //! served whenever it is kicked.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use crate::console::Console;
 use crate::entropy::Entropy;
 use crate::host_sockets::HostSockets;
@@ -393,9 +395,11 @@ fn mmio_registers_stand_where_the_specification_says() {
     block.0[0x34 / 4] = 64;
     block.0[0x100 / 4] = 0x0403_0201;
     let block = Box::leak(Box::new(block));
-    let mut description: abi::boot::Device = Default::default();
-    description.transport = abi::boot::TRANSPORT_MMIO;
-    description.registers = abi::address::GuestAddr(block.0.as_ptr() as u64);
+    let description = abi::boot::Device {
+        transport: abi::boot::TRANSPORT_MMIO,
+        registers: abi::address::GuestAddr(block.0.as_ptr() as u64),
+        ..Default::default()
+    };
     let opened = crate::transport::open(0, &description, &WANTED).expect("a device");
     assert_eq!(opened.features, VERSION_1 | 1);
     assert_eq!(opened.config.array(0), [1, 2, 3, 4]);

@@ -22,18 +22,18 @@ impl Inet {
             }
             Class::Udp { local, remote, start, end } => {
                 if !self.datagram_arrived(world, local, remote, &frame[start..end]) {
-                    self.to_nobody(world, frame);
+                    self.answer_for_nobody(world, frame);
                 }
             }
             Class::Dhcp => self.configured_by(world, frame),
             Class::Neighbour => {
-                self.to_nobody(world, frame);
+                self.answer_for_nobody(world, frame);
                 if world.now < self.asking_until {
                     self.touch_all();
                 }
             }
             Class::Refused { local, remote } => self.refused(local, remote),
-            Class::Other => self.to_nobody(world, frame),
+            Class::Other => self.answer_for_nobody(world, frame),
         }
     }
 
@@ -55,7 +55,7 @@ impl Inet {
             }
             return;
         }
-        self.to_nobody(world, frame);
+        self.answer_for_nobody(world, frame);
     }
 
     /// Gives a frame to a connection.
@@ -69,7 +69,7 @@ impl Inet {
     }
 
     /// What smoltcp answers by itself: ARP, neighbour discovery, echo, resets, unreachable ports.
-    fn to_nobody(&mut self, world: World<'_>, frame: &[u8]) {
+    fn answer_for_nobody(&mut self, world: World<'_>, frame: &[u8]) {
         let mut phy = Phy::new(world.frames, self.capabilities, Some(frame));
         self.interface.poll_ingress_single(world.now, &mut phy, &mut self.nobody);
     }

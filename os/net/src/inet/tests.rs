@@ -1,5 +1,7 @@
 //! Two stacks on a simulated link: seeded faults, virtual time, the same run every time.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use super::{Inet, Network, World};
 use core::net::{IpAddr, SocketAddr};
 use device::testing::{Faults, TracedFrames, Wire, WireEnd};

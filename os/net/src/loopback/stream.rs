@@ -37,7 +37,7 @@ pub(super) struct End {
 }
 
 impl End {
-    fn new(other: SocketId, remote: SocketAddr, accepted: bool) -> Stream {
+    fn stream(other: SocketId, remote: SocketAddr, accepted: bool) -> Stream {
         let input = Pipe::default();
         let end =
             Self { other: Some(other), remote, input, receive_shut: false, send_shut: false, accepted, starves: false };
@@ -81,9 +81,9 @@ impl Table {
             // A packet would be dropped and sent again; here there is nothing to wait for.
             return refused;
         }
-        let child = self.insert(Socket::new(family, Body::Stream(End::new(id, local, true))));
+        let child = self.insert(Socket::new(family, Body::Stream(End::stream(id, local, true))));
         self.get(child)?.local = Some(remote);
-        self.get(id)?.body = Body::Stream(End::new(child, remote, false));
+        self.get(id)?.body = Body::Stream(End::stream(child, remote, false));
         let parent = self.get(listener)?;
         if let Body::Stream(Stream::Listening(queue, _)) = &mut parent.body {
             queue.push_back(child);
@@ -136,7 +136,7 @@ impl Table {
     pub(super) fn receive_stream(&mut self, id: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
         let end = self.end(id)?;
         let length = if end.receive_shut { 0 } else { end.input.read(buffer, peek) };
-        if length == 0 && !(buffer.is_empty() && !end.input.is_empty()) {
+        if length == 0 && (!buffer.is_empty() || end.input.is_empty()) {
             let ended = end.input.ended || end.receive_shut;
             return match self.get(id)?.error.take() {
                 Some(errno) => Err(Error::Errno(errno)),

@@ -1,5 +1,7 @@
 //! What programs rely on between themselves.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use super::Loopback;
 use core::net::{IpAddr, SocketAddr};
 use device::{Error, Family, How, Kind, Ready, SocketId, SocketOption, Stack, Watch};
