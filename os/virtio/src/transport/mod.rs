@@ -1,6 +1,6 @@
 //! Transports: how a driver comes by its queues.
 //!
-//! [`open`] looks at the boot information's device and gives the driver what it needs, whichever way it went: the
+//! `open` looks at the boot information's device and gives the driver what it needs, whichever way it went: the
 //! features that both sides agreed on, the configuration space, and the queues with their doorbells.
 
 mod mmio;
