@@ -381,7 +381,10 @@ impl Stack for HostNet {
         state.peer = Some(address);
         state.local = convert::from_device(&response.address).or(state.local);
         match state.phase {
-            _ if kind == Kind::Datagram => Ok(state.phase = Phase::Connected),
+            _ if kind == Kind::Datagram => {
+                state.phase = Phase::Connected;
+                Ok(())
+            }
             Phase::Connected => Ok(()),
             _ => Err(Error::InProgress),
         }

@@ -172,7 +172,7 @@ impl Socket {
     #[inline]
     fn receive_bytes(&mut self, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
         let length = if peek { self.received.peek(buffer) } else { self.received.pop(buffer) };
-        if length == 0 && !(buffer.is_empty() && !self.received.is_empty()) {
+        if length == 0 && (!buffer.is_empty() || self.received.is_empty()) {
             return self.receive_nothing();
         }
         if !peek {

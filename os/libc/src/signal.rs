@@ -136,7 +136,7 @@ fn set_mask(how: c_int, set: Option<u64>) -> Result<u64> {
 
 pub(crate) fn do_kill(process: c_int, number: c_int) -> Result<i64> {
     match process {
-        1 | 0 | -1 => raise_now(number),
+        -1..=1 => raise_now(number),
         _ => Err(Errno::SRCH),
     }
 }

@@ -127,7 +127,7 @@ unsafe fn few(number: usize, a: &Arguments) -> Option<Result<i64>> {
 /// # Safety
 /// The arguments are what the call of this number takes.
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
-pub unsafe extern "C" fn ampoule_syscall_all(number: usize, a: &Arguments) -> i64 {
+pub(crate) unsafe extern "C" fn ampoule_syscall_all(number: usize, a: &Arguments) -> i64 {
     // SAFETY: the caller's contract.
     raw(unsafe { files(number, a).or_else(|| sockets(number, a)).or_else(|| rest(number, a)) }
         .unwrap_or(Err(Errno::NOSYS)))
@@ -296,7 +296,7 @@ unsafe fn dispatch(number: usize, a: &Arguments) -> i64 {
 /// # Safety
 /// The arguments are what the call of this number takes.
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
-pub unsafe extern "C" fn ampoule_syscall(
+pub(crate) unsafe extern "C" fn ampoule_syscall(
     number: usize,
     a: usize,
     b: usize,
@@ -314,7 +314,15 @@ pub unsafe extern "C" fn ampoule_syscall(
 /// # Safety
 /// The arguments are what the call of this number takes.
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
-pub unsafe extern "C" fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
+pub(crate) unsafe extern "C" fn syscall(
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> c_long {
     // SAFETY: the caller's contract.
     let result = unsafe { dispatch(number as usize, &[a, b, c, d, e, f]) };
     if (-4095..0).contains(&result) {
