@@ -7,6 +7,7 @@
 //! [`_Unwind_Backtrace`] follows frame pointers and hands the addresses to the far side, which has the debug file. It never
 //! calls std's trace function, and link-time optimisation sees that: std's own symboliser (some 250 KB) is then out of reach
 //! and out of the image.
+#![allow(non_snake_case)] // the ABI's names
 #![cfg_attr(any(panic = "unwind", ampoule_unwind, not(ampoule_image)), allow(dead_code))]
 
 use core::ffi::{c_int, c_void};
