@@ -2,6 +2,7 @@
 //!
 //! Everything is a ratio of things measured side by side in one run, because the machines this runs on are shared. Nothing
 //! here is a test; a slow result is reported, never failed.
+#![forbid(unsafe_code)]
 
 pub mod first_byte;
 pub mod linux_guest;

@@ -1,5 +1,6 @@
 //! `bench-load ADDRESS CONNECTIONS SECONDS`: one run of the load generator, as a program of its own so that it can be started
 //! inside a network namespace. Prints rate, median and 99th percentile.
+#![forbid(unsafe_code)]
 
 use ampoule_bench::load;
 use anyhow::{Context, Result};

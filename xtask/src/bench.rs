@@ -22,7 +22,7 @@ pub(crate) fn run(parts: &[&str]) -> Result<()> {
     let subjects = Subjects {
         tool: built("ampoule-cli", "ampoule")?,
         load: built("ampoule-bench", "bench-load")?,
-        init: built("ampoule-bench", "bench-init")?,
+        init: built("ampoule-bench-init", "bench-init")?,
         cache: cache.canonicalize()?,
         root: metadata.workspace_root.into_std_path_buf(),
     };

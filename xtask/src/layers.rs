@@ -46,7 +46,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
             "ampoule-virtio",
         ],
     ),
-    ("ampoule-archive", &["ampoule-libc"]),
+    ("ampoule-archive", &["ampoule-abi", "ampoule-libc", "ampoule-machine", "ampoule-memory"]),
     ("ampoule", &["ampoule-libc"]),
     // the host
     ("ampoule-host-device", &["ampoule-abi"]),
