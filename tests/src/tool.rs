@@ -44,21 +44,30 @@ fn build_tool() -> Result<PathBuf> {
 
 /// The image of the package in `folder` (below the project's folder).
 pub fn image(folder: &str) -> Result<PathBuf> {
+    image_with(folder, &[], &[])
+}
+
+/// The same, built with more of the tool's arguments and in another environment.
+pub fn image_with(folder: &str, arguments: &[&str], environment: &[(&str, &Path)]) -> Result<PathBuf> {
     type Slot = Arc<OnceLock<Result<PathBuf, String>>>;
     static IMAGES: OnceLock<Mutex<HashMap<String, Slot>>> = OnceLock::new();
     let images = IMAGES.get_or_init(Mutex::default);
     let slot = match images.lock() {
-        Ok(mut images) => Arc::clone(images.entry(folder.to_owned()).or_default()),
+        Ok(mut images) => Arc::clone(images.entry(format!("{folder} {arguments:?} {environment:?}")).or_default()),
         Err(_) => bail!("another test died while it built an image"),
     };
-    let built = slot.get_or_init(|| build(&root().join(folder), &[]).map_err(|error| format!("{error:#}")));
+    let built =
+        slot.get_or_init(|| build(&root().join(folder), arguments, environment).map_err(|error| format!("{error:#}")));
     built.clone().map_err(|error| anyhow!("{error}"))
 }
 
 /// Builds the package in `folder` and gives the image's path.
-pub fn build(folder: &Path, environment: &[(&str, &Path)]) -> Result<PathBuf> {
+pub fn build(folder: &Path, arguments: &[&str], environment: &[(&str, &Path)]) -> Result<PathBuf> {
+    // One at a time: two images of one package pass through the same file of cargo's.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock();
     let mut command = Command::new(tool()?);
-    command.arg("build").arg(folder).stdin(Stdio::null()).envs(environment.iter().copied());
+    command.arg("build").arg(folder).args(arguments).stdin(Stdio::null()).envs(environment.iter().copied());
     let output = command.output().context("cannot start the tool")?;
     if !output.status.success() {
         bail!("{} does not build: {}", folder.display(), String::from_utf8_lossy(&output.stderr).trim());

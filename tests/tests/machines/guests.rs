@@ -1,7 +1,11 @@
-//! The tiny guests, one a property: each proves it by itself and ends with 0, or as its manifest says.
+//! The tiny guests, one a property: each proves it by itself and ends with 0, or as its manifest says. Each is tried with
+//! the library OS as a crate (its feature `line`) and as `libc.a`.
 //!
 //! `[package.metadata.expect]` in a guest's Cargo.toml: `status` (default 0), `output` (texts that it must print), `on`
-//! (names of the backends, where it is not for all of them), `args` (more arguments for `ampoule run`).
+//! (names of the backends, where it is not for all of them), `args` (more arguments for `ampoule run`), `panic` (default
+//! "abort").
+
+use std::path::{Path, PathBuf};
 
 use ampoule_tests::backend::Backend;
 use ampoule_tests::harness::Case;
@@ -21,14 +25,23 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for package in metadata.packages.iter().filter(|package| package.targets.iter().any(|target| target.is_bin())) {
         let guest = Guest::read(package)?;
-        let wanted =
-            Backend::ALL.into_iter().filter(|backend| guest.on.is_empty() || guest.on.contains(&backend.to_string()));
-        cases.extend(wanted.map(|backend| {
-            let guest = guest.clone();
-            on(backend, &format!("guest {}", guest.name), move |backend| guest.run(backend))
-        }));
+        for way in [Way::Line, Way::Archive] {
+            let is_wanted = |backend: &Backend| guest.on.is_empty() || guest.on.contains(&backend.to_string());
+            cases.extend(Backend::ALL.into_iter().filter(is_wanted).map(|backend| {
+                let guest = guest.clone();
+                let name = format!("guest {}{}", guest.name, if way == Way::Line { "" } else { " with libc.a" });
+                on(backend, &name, move |backend| guest.run(way, backend))
+            }));
+        }
     }
     Ok(cases)
+}
+
+/// How the library OS gets in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Line,
+    Archive,
 }
 
 #[derive(Clone)]
@@ -39,6 +52,7 @@ struct Guest {
     output: Vec<String>,
     on: Vec<String>,
     arguments: Vec<String>,
+    panic: String,
 }
 
 impl Guest {
@@ -56,13 +70,24 @@ impl Guest {
             output: texts("output"),
             on: texts("on"),
             arguments: texts("args"),
+            panic: expect["panic"].as_str().unwrap_or("abort").to_owned(),
         })
     }
 
-    fn run(&self, backend: Backend) -> Result<()> {
+    fn image(&self, way: Way) -> Result<PathBuf> {
+        let folder = tool::root().join("target/guests");
+        std::fs::create_dir_all(&folder)?;
+        let output = folder.join(format!("{}-libc.img", self.name));
+        let output = output.to_str().context("the project's folder has a name of UTF-8")?;
+        let archive = ["--no-default-features", "--output", output];
+        let arguments: &[&str] = if way == Way::Line { &[] } else { &archive };
+        tool::image_with(&self.folder, arguments, &[("CARGO_PROFILE_RELEASE_PANIC", Path::new(&self.panic))])
+    }
+
+    fn run(&self, way: Way, backend: Backend) -> Result<()> {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let texts: Vec<&str> = self.output.iter().map(String::as_str).collect();
-        let machine = Machine::start(&tool::image(&self.folder)?, backend, &arguments)?;
+        let machine = Machine::start(&self.image(way)?, backend, &arguments)?;
         machine.end()?.with_status(self.status)?.with_text(&texts).map(drop)
     }
 }

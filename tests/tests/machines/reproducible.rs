@@ -19,7 +19,7 @@ fn same_bytes() -> Result<()> {
         let folder = format!("examples/{example}");
         let first = fs::read(tool::image(&folder)?)?;
         let environment = [("AMPOULE_SOURCE", there.0.as_path()), ("CARGO_TARGET_DIR", &there.0.join("target"))];
-        let second = fs::read(tool::build(&there.0.join(&folder), &environment)?)?;
+        let second = fs::read(tool::build(&there.0.join(&folder), &[], &environment)?)?;
         let differ = first.iter().zip(&second).position(|(a, b)| a != b);
         ensure!(first == second, "{example}: {} and {} bytes, differing at {differ:?}", first.len(), second.len());
     }

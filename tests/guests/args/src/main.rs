@@ -1,4 +1,5 @@
 //! Arguments, environment, and an exit code (7, or the first argument).
+#[cfg(feature = "line")]
 use ampoule as _;
 
 fn main() {

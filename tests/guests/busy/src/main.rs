@@ -1,4 +1,5 @@
 //! A busy loop starves nobody: not a thread that computes, not one that sleeps, not the first.
+#[cfg(feature = "line")]
 use ampoule as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! Files as a read-only, nearly empty root gives them; processes that a machine has not got. Ends with 0.
 
+#[cfg(feature = "line")]
 use ampoule as _;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};

@@ -1,6 +1,7 @@
 //! Pipes and socket pairs carry bytes between threads, end when the other side goes, and say so without a signal.
 //! Ends with 0.
 
+#[cfg(feature = "line")]
 use ampoule as _;
 use std::io::{ErrorKind, Read, Write, pipe};
 use std::os::unix::net::{UnixDatagram, UnixStream};

@@ -1,4 +1,5 @@
 //! Many threads hammer the heap, locks, channels, thread-locals and the console while slices end among them.
+#[cfg(feature = "line")]
 use ampoule as _;
 use std::collections::HashMap;
 use std::sync::{Mutex, mpsc};

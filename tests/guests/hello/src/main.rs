@@ -1,4 +1,5 @@
 //! Prints a line.
+#[cfg(feature = "line")]
 use ampoule as _;
 
 fn main() {

@@ -1,4 +1,5 @@
 //! Mutex, RwLock, Condvar, Barrier, mpsc, Once, OnceLock, LazyLock.
+#[cfg(feature = "line")]
 use ampoule as _;
 use std::sync::{Arc, Barrier, Condvar, LazyLock, Mutex, Once, RwLock, mpsc};
 use std::time::Duration;

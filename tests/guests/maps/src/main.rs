@@ -1,4 +1,5 @@
 //! HashMap's random keys, and sorting, formatting, floats.
+#[cfg(feature = "line")]
 use ampoule as _;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};

@@ -1,4 +1,5 @@
 //! Runs out of memory: what can be refused is refused, and at the end a report; ends with 137.
+#[cfg(feature = "line")]
 use ampoule as _;
 
 fn main() {

@@ -1,5 +1,6 @@
 //! A program talks to itself over 127.0.0.1 and ::1, by TCP and UDP, without a network in its manifest. Ends with 0.
 
+#[cfg(feature = "line")]
 use ampoule as _;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};

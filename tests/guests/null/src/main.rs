@@ -1,4 +1,5 @@
 //! Dereferences a null pointer on thread "reader"; ends with 139.
+#[cfg(feature = "line")]
 use ampoule as _;
 
 #[inline(never)]

@@ -1,4 +1,5 @@
 //! Overflows a stack: the report names the thread "digger"; ends with 139.
+#[cfg(feature = "line")]
 use ampoule as _;
 
 #[inline(never)]

@@ -1,4 +1,5 @@
 //! A panic with a backtrace; ends with 101 (unwind) or 134 (abort).
+#[cfg(feature = "line")]
 use ampoule as _;
 
 #[inline(never)]

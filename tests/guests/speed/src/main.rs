@@ -1,4 +1,5 @@
 //! Prints the times of the things that must be fast, in nanoseconds each.
+#[cfg(feature = "line")]
 use ampoule as _;
 use std::hint::black_box;
 use std::sync::{Mutex, mpsc};

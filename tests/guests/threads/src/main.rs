@@ -1,4 +1,5 @@
 //! Threads: spawn, scoped, names, park, stack sizes, thread-local destructors, many at once.
+#[cfg(feature = "line")]
 use ampoule as _;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
 //! Instant, SystemTime, sleep.
+#[cfg(feature = "line")]
 use ampoule as _;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,9 +19,8 @@ fn main() {
         assert!(started.elapsed() >= wanted);
     }
     println!("sleep");
-    let sleepers: Vec<_> = (0..50u64)
-        .map(|i| std::thread::spawn(move || std::thread::sleep(Duration::from_millis(50 - i))))
-        .collect();
+    let sleepers: Vec<_> =
+        (0..50u64).map(|i| std::thread::spawn(move || std::thread::sleep(Duration::from_millis(50 - i)))).collect();
     sleepers.into_iter().for_each(|s| s.join().expect("joins"));
     println!("fifty sleepers");
 }

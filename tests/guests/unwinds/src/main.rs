@@ -1,4 +1,6 @@
-//! catch_unwind, and joining threads that panicked. Build with `panic = "unwind"`.
+//! catch_unwind, joining threads that panicked, and a backtrace whose names std finds itself. Build with
+//! `panic = "unwind"`.
+#[cfg(feature = "line")]
 use ampoule as _;
 use std::panic;
 use std::sync::Mutex;
@@ -11,11 +13,19 @@ impl Drop for Guard<'_> {
     }
 }
 
+#[inline(never)]
+fn deep(n: u32) -> u32 {
+    assert!(n == 0, "caught {n}");
+    n + 1
+}
+
 fn main() {
+    // SAFETY: one thread.
+    unsafe { std::env::set_var("RUST_BACKTRACE", "1") };
     let drops = Mutex::new(0);
     let caught = panic::catch_unwind(panic::AssertUnwindSafe(|| {
         let _guard = Guard(&drops);
-        panic!("caught {}", std::hint::black_box(1));
+        deep(std::hint::black_box(1))
     }));
     assert_eq!(caught.unwrap_err().downcast_ref::<String>().map(String::as_str), Some("caught 1"));
     assert_eq!(*drops.lock().unwrap(), 1);
