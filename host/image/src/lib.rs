@@ -28,3 +28,4 @@ mod syscalls;
 pub use image::{Image, ImageError};
 pub use manifest::{decode as decode_manifest, encode as encode_manifest};
 pub use seal::{SealError, SealInput, Sealed, seal};
+pub use syscalls::raw_system_calls;

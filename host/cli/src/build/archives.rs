@@ -23,8 +23,8 @@ const NAMES: [&str; 9] = ["c", "m", "gcc", "gcc_eh", "gcc_s", "pthread", "dl", "
 const EMPTY: &[u8] = b"!<arch>\n";
 
 /// The library OS as bytes of a `libc.a`.
-pub(super) fn libc(cargo: &Cargo, sources: &Sources) -> Result<Vec<u8>> {
-    let archive = cargo.archive(sources)?;
+pub(super) fn libc(cargo: &Cargo, sources: &Sources, panic: Panic) -> Result<Vec<u8>> {
+    let archive = cargo.archive(sources, panic)?;
     fs::read(&archive).with_context(|| format!("cannot read {}", archive.display()))
 }
 

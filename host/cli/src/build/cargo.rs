@@ -76,8 +76,8 @@ impl Cargo {
     }
 
     /// Builds the library OS as an archive. Gives the `.a` file.
-    pub(super) fn archive(&self, sources: &Sources) -> Result<PathBuf> {
-        let command = self.part(sources, "ampoule-archive", &flags::archive(sources)?);
+    pub(super) fn archive(&self, sources: &Sources, panic: Panic) -> Result<PathBuf> {
+        let command = self.part(sources, "ampoule-archive", &flags::archive(sources, panic)?);
         let artifacts = self.run(command, "the library OS")?;
         let mut files = artifacts.into_iter().filter(|a| a.target.name == "c").flat_map(|a| a.filenames);
         let archive = files.find(|file| file.extension() == Some("a"));

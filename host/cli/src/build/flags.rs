@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::package::Package;
+use super::package::{Package, Panic};
 use super::sources::Sources;
 
 /// The target: the one whose prebuilt std asks for the libc symbols that the library OS offers.
@@ -30,6 +30,10 @@ const LINK: [&str; 8] = [
     "-Wl,--gc-sections",
 ];
 
+/// Gives the weak symbols that the library OS calls by (`os/machine`, `os/libc`) their functions.
+const RAW_SYSTEM_CALLS: [&str; 2] =
+    ["-Wl,--defsym=ampoule_syscall_entry=ampoule_syscall", "-Wl,--defsym=ampoule_syscall_rest=ampoule_syscall_all"];
+
 /// Flags for every crate of the program.
 pub(super) fn program(package: &Package, sources: &Sources) -> Result<Vec<String>> {
     let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
@@ -46,9 +50,10 @@ pub(super) fn program(package: &Package, sources: &Sources) -> Result<Vec<String
     Ok(flags)
 }
 
-/// Flags for the library OS as an archive.
-pub(super) fn archive(sources: &Sources) -> Result<Vec<String>> {
+/// Flags for the library OS as an archive. Where panics unwind, the unwinder is the toolchain's, and not in it.
+pub(super) fn archive(sources: &Sources, panic: Panic) -> Result<Vec<String>> {
     let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
+    flags.extend((panic == Panic::Unwind).then(|| "--cfg=ampoule_unwind".to_owned()));
     flags.extend(remap(own(sources))?);
     Ok(flags)
 }
@@ -66,10 +71,14 @@ fn own(sources: &Sources) -> Vec<(PathBuf, String)> {
     vec![(sources.root().to_owned(), "/ampoule".into()), (sources.target_folder(), "/target".into())]
 }
 
-/// Flags for the program's own crate alone: those of the last link.
-pub(super) fn link(archives: &Path) -> Vec<String> {
+/// Flags for the program's own crate alone: those of the last link. A program with raw system calls gets the function that
+/// they end up in, and the whole table behind it; others must not have it, for it reaches everything there is.
+pub(super) fn link(archives: &Path, raw_system_calls: bool) -> Vec<String> {
     let mut flags = vec![format!("-Lnative={}", archives.display())];
     flags.extend(LINK.map(|flag| format!("-Clink-arg={flag}")));
+    if raw_system_calls {
+        flags.extend(RAW_SYSTEM_CALLS.map(|flag| format!("-Clink-arg={flag}")));
+    }
     flags
 }
 

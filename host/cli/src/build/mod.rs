@@ -58,14 +58,27 @@ pub fn build(folder: &Path, name: Option<&str>, options: &BuildOptions, output: 
 }
 
 /// The program as cargo links it.
+///
+/// Whether it holds raw system calls, and so needs the whole table of them, only the linked program tells. What it told the
+/// last time is remembered, so that there is a second link only when that changes.
 fn link(package: &Package, sources: &Sources, cargo: &Cargo, options: &BuildOptions) -> Result<PathBuf> {
     let target = package.target_folder();
     let archive = match package.way {
         Way::Line => None,
-        Way::Archive => Some(archives::libc(cargo, sources)?),
+        Way::Archive => Some(archives::libc(cargo, sources, package.panic)?),
     };
     let folder = archives::folder(&target, archive.as_deref(), package.panic)?;
-    cargo.program(package, sources, options, &flags::link(&folder))
+    let remembered = target.join("link").join(format!("{}.raw-system-calls", package.bin));
+    let had_raw = remembered.is_file();
+    let elf = cargo.program(package, sources, options, &flags::link(&folder, had_raw))?;
+    let bytes = fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    let has_raw = image::raw_system_calls(&bytes).with_context(|| format!("cannot seal {}", package.name))? != 0;
+    if has_raw == had_raw {
+        return Ok(elf);
+    }
+    let remember = if has_raw { fs::write(&remembered, []) } else { fs::remove_file(&remembered) };
+    remember.with_context(|| format!("cannot change {}", remembered.display()))?;
+    cargo.program(package, sources, options, &flags::link(&folder, has_raw))
 }
 
 fn seal(
