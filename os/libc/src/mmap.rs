@@ -1,7 +1,8 @@
 //! mmap and its family: anonymous memory only, from the page allocator.
 //!
-//! There is no address space to reserve beyond the machine's memory, so every mapping is memory. Files cannot be mapped
-//! (`ENODEV`), code cannot be made (`EACCES`).
+//! There is no address space to reserve beyond the machine's memory, so every mapping is memory, and code cannot be made
+//! (`EACCES`). Files cannot be mapped (`ENODEV`), but where panics unwind a private mapping is a copy: std maps the sealed
+//! symbol file for its backtraces, and only such an image has a file.
 
 use crate::errno;
 use core::ffi::{c_int, c_void};
@@ -11,11 +12,15 @@ use memory::pages;
 
 const PROT_WRITE: c_int = 2;
 const PROT_EXEC: c_int = 4;
+const MAP_PRIVATE: c_int = 2;
 const MAP_FIXED: c_int = 0x10;
 const MAP_ANONYMOUS: c_int = 0x20;
 const MAP_FAILED: *mut c_void = usize::MAX as *mut c_void;
 const MREMAP_MAYMOVE: c_int = 1;
 const PAGE: usize = abi::PAGE_SIZE as usize;
+
+/// Is there a file that can be mapped?
+const HAS_FILES: bool = cfg!(any(panic = "unwind", ampoule_unwind, not(ampoule_image)));
 
 /// Has any page been protected? Then pages that come back must be made writable first.
 static PROTECTED: AtomicBool = AtomicBool::new(false);
@@ -32,24 +37,49 @@ pub extern "C" fn mmap64(
     length: usize,
     protection: c_int,
     flags: c_int,
-    _fd: c_int,
-    _offset: i64,
+    fd: c_int,
+    offset: i64,
 ) -> *mut c_void {
     if length == 0 || flags & MAP_FIXED != 0 {
         return failed(errno::EINVAL);
     }
-    if flags & MAP_ANONYMOUS == 0 {
+    let is_file = flags & MAP_ANONYMOUS == 0;
+    if is_file && (!HAS_FILES || flags & MAP_PRIVATE == 0) {
         return failed(errno::ENODEV);
     }
     if protection & PROT_EXEC != 0 {
         return failed(errno::EACCES);
     }
     let Some(run) = pages::allocate(length) else { return failed(errno::ENOMEM) };
+    if is_file
+        // SAFETY: `length` bytes that are ours.
+        && let Err(error) = unsafe { copy_file(fd, offset, run.as_ptr(), length) }
+    {
+        // SAFETY: nobody has seen the pages.
+        unsafe { pages::free(run, length.next_multiple_of(PAGE)) };
+        return failed(error.0);
+    }
     if protection & PROT_WRITE == 0 {
         // A refusal leaves it writable, which no correct program notices.
         let _ = mprotect(run.as_ptr().cast(), length, protection);
     }
     run.as_ptr().cast()
+}
+
+/// Fills a mapping from a file; what lies behind its end stays zero.
+///
+/// # Safety
+/// `length` bytes at `to` may be written.
+unsafe fn copy_file(fd: c_int, offset: i64, to: *mut u8, length: usize) -> Result<(), posix::errno::Errno> {
+    let mut done = 0;
+    while done < length {
+        // SAFETY: the rest of the caller's bytes.
+        match unsafe { crate::fd::do_pread(fd, to.add(done).cast(), length - done, offset + done as i64) }? {
+            0 => break,
+            count => done += count as usize,
+        }
+    }
+    Ok(())
 }
 
 /// The same: offsets are 64 bits wide on this architecture.
