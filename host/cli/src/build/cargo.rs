@@ -77,7 +77,8 @@ impl Cargo {
 
     /// Builds the library OS as an archive. Gives the `.a` file.
     pub(super) fn archive(&self, sources: &Sources, panic: Panic) -> Result<PathBuf> {
-        let command = self.part(sources, "ampoule-archive", &flags::archive(sources, panic)?);
+        let kind = if panic == Panic::Abort { "archive" } else { "archive-unwind" };
+        let command = self.part(sources, "ampoule-archive", kind, &flags::archive(sources, panic)?);
         let artifacts = self.run(command, "the library OS")?;
         let mut files = artifacts.into_iter().filter(|a| a.target.name == "c").flat_map(|a| a.filenames);
         let archive = files.find(|file| file.extension() == Some("a"));
@@ -86,16 +87,17 @@ impl Cargo {
 
     /// Builds the exokernel. Gives the ELF file.
     pub(super) fn exokernel(&self, sources: &Sources) -> Result<PathBuf> {
-        let mut command = self.part(sources, "ampoule-exokernel", &flags::exokernel(sources)?);
+        let mut command = self.part(sources, "ampoule-exokernel", "exokernel", &flags::exokernel(sources)?);
         command.args(["--features", "freestanding"]);
         let artifacts = self.run(command, "the exokernel")?;
         let executable = artifacts.into_iter().find_map(|a| a.executable);
         executable.map(PathBuf::from).context("cargo made no executable of the exokernel")
     }
 
-    /// Builds one of our own packages.
-    fn part(&self, sources: &Sources, package: &str, flags: &[String]) -> Command {
-        let mut command = self.command("build", &sources.target_folder(), flags);
+    /// Builds one of our own packages, in the folder `kind` of the target folder: cargo builds everything anew when the
+    /// flags of a folder change, so each set of flags has its own.
+    fn part(&self, sources: &Sources, package: &str, kind: &str, flags: &[String]) -> Command {
+        let mut command = self.command("build", &sources.target_folder().join(kind), flags);
         command.args(["--profile", "image", "--package", package]);
         command.arg("--manifest-path").arg(sources.root().join("Cargo.toml"));
         command
