@@ -2,8 +2,8 @@
 //! the library OS as a crate (its feature `line`) and as `libc.a`.
 //!
 //! `[package.metadata.expect]` in a guest's Cargo.toml: `status` (default 0), `output` (texts that it must print), `on`
-//! (names of the backends, where it is not for all of them), `args` (more arguments for `ampoule run`), `panic` (default
-//! "abort").
+//! (names of the backends, where it is not for all of them), `ways` ("line" or "libc.a", where it is not for both), `args`
+//! (more arguments for `ampoule run`), `panic` (default "abort").
 
 use std::path::{Path, PathBuf};
 
@@ -26,10 +26,13 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
     for package in metadata.packages.iter().filter(|package| package.targets.iter().any(|target| target.is_bin())) {
         let guest = Guest::read(package)?;
         for way in [Way::Line, Way::Archive] {
+            if !guest.ways.is_empty() && !guest.ways.iter().any(|name| name == way.name()) {
+                continue;
+            }
             let is_wanted = |backend: &Backend| guest.on.is_empty() || guest.on.contains(&backend.to_string());
             cases.extend(Backend::ALL.into_iter().filter(is_wanted).map(|backend| {
                 let guest = guest.clone();
-                let name = format!("guest {}{}", guest.name, if way == Way::Line { "" } else { " with libc.a" });
+                let name = format!("guest {} by {}", guest.name, way.name());
                 on(backend, &name, move |backend| guest.run(way, backend))
             }));
         }
@@ -44,6 +47,15 @@ enum Way {
     Archive,
 }
 
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Way::Line => "line",
+            Way::Archive => "libc.a",
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Guest {
     name: String,
@@ -51,6 +63,7 @@ struct Guest {
     status: i32,
     output: Vec<String>,
     on: Vec<String>,
+    ways: Vec<String>,
     arguments: Vec<String>,
     panic: String,
 }
@@ -69,6 +82,7 @@ impl Guest {
             status: expect["status"].as_i64().unwrap_or(0) as i32,
             output: texts("output"),
             on: texts("on"),
+            ways: texts("ways"),
             arguments: texts("args"),
             panic: expect["panic"].as_str().unwrap_or("abort").to_owned(),
         })
