@@ -50,6 +50,9 @@ const POLL_EVERY: u32 = 64;
 /// Deadlines are looked at at least every so many switches.
 const TIMERS_EVERY: u32 = 16;
 
+/// The events that pollers answer for.
+const DEVICE_EVENTS: u64 = abi::vcpu::event_bit(abi::boot::MAX_DEVICES) - 1;
+
 impl Sched {
     fn push(&mut self, thread: *mut Inner) {
         // SAFETY: a live thread's, by the module's first rule.
@@ -345,6 +348,8 @@ fn switch(from: &Inner, to: *mut Inner) {
 /// Nothing can run: looks for something, or sleeps until there may be.
 #[cold]
 fn idle() {
+    // Before the pollers look: an event that comes later stays, and ends the wait below at once.
+    cpu::take_events(DEVICE_EVENTS);
     if poller::ask() {
         return;
     }
