@@ -3,6 +3,13 @@
 use crate::arch;
 use core::sync::atomic::Ordering;
 
+/// Is this the machine's only CPU? Then masking alone keeps everybody else out, and no lock needs a locked instruction.
+/// Every far side refuses [`abi::gate::Call::StartCpu`] today; once one does not, this is a question to it.
+#[inline(always)]
+pub const fn alone() -> bool {
+    arch::ALONE
+}
+
 /// No slice upcall from here on, until as many [`unmask`] calls.
 #[inline(always)]
 pub fn mask() {

@@ -44,7 +44,7 @@ impl<T: ?Sized> SpinLock<T> {
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
         machine::cpu::mask();
-        if self.held.swap(true, Ordering::Acquire) {
+        if self.take() {
             self.contended();
         }
         Guard { lock: self, not_send: PhantomData }
@@ -54,11 +54,22 @@ impl<T: ?Sized> SpinLock<T> {
     #[inline]
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
         machine::cpu::mask();
-        if self.held.swap(true, Ordering::Acquire) {
+        if self.take() {
             machine::cpu::unmask();
             return None;
         }
         Some(Guard { lock: self, not_send: PhantomData })
+    }
+
+    /// Marks the lock as held; true if it was. Upcalls are masked, so on an only CPU nobody comes between load and store.
+    #[inline(always)]
+    fn take(&self) -> bool {
+        if !machine::cpu::alone() {
+            return self.held.swap(true, Ordering::Acquire);
+        }
+        let held = self.held.load(Ordering::Relaxed);
+        self.held.store(true, Ordering::Relaxed);
+        held
     }
 
     /// The value, by a borrow that proves nobody else has it.

@@ -30,6 +30,9 @@ pub fn boot() -> &'static BootInfo {
     })
 }
 
+/// See [`crate::cpu::alone`]: a test's threads are the host's, and run side by side.
+pub(crate) const ALONE: bool = false;
+
 pub(crate) fn slice_hook() {}
 
 pub(crate) fn vcpu() -> &'static Vcpu {

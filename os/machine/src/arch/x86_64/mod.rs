@@ -19,6 +19,9 @@ unsafe extern "Rust" {
     safe fn ampoule_thread_slice();
 }
 
+/// See [`crate::cpu::alone`].
+pub(crate) const ALONE: bool = true;
+
 pub(crate) fn slice_hook() {
     ampoule_thread_slice();
 }
