@@ -2,8 +2,10 @@
 //!
 //! Small blocks come from talc, which grows by steps of pages; blocks of [`LARGE`] bytes and more are runs of pages of
 //! their own, so that they go back when they are freed and can grow where they stand. Each block is preceded by a
-//! 16-byte header that says what it is: C's `free` is told nothing else.
+//! 16-byte header that says what it is: C's `free` is told nothing else. The smallest blocks pass through a [`Cache`], whose
+//! lists hold them without their headers' contents but at their sizes, which are multiples of 16.
 
+use crate::cache::{Cache, GRAIN};
 use crate::pages;
 use crate::runs::PAGE;
 use core::alloc::Layout;
@@ -64,11 +66,32 @@ unsafe impl Source for Pages {
     }
 }
 
-struct Heap(Talc<Pages, DefaultBinning>);
-// SAFETY: talc's pointers are to memory that it alone manages.
+struct Heap {
+    talc: Talc<Pages, DefaultBinning>,
+    cache: Cache,
+}
+// SAFETY: the pointers are to memory that talc manages, and to blocks of its that the cache alone has.
 unsafe impl Send for Heap {}
 
-static HEAP: SpinLock<Heap> = SpinLock::new(Heap(Talc::new(Pages { end: None })));
+static HEAP: SpinLock<Heap> = SpinLock::new(Heap { talc: Talc::new(Pages { end: None }), cache: Cache::new() });
+
+impl Heap {
+    /// A block from talc; what the cache holds goes back to it if there is no other way.
+    #[inline(never)]
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
+        // SAFETY: `block` asks for no empty layout.
+        if let Some(start) = unsafe { self.talc.allocate(layout) } {
+            return Some(start);
+        }
+        let Heap { talc, cache } = self;
+        // SAFETY: the cache's blocks came from talc with this layout.
+        let gave = cache.empty(|start, bytes| unsafe {
+            talc.deallocate(start.as_ptr(), Layout::from_size_align_unchecked(bytes, ALIGN));
+        });
+        // SAFETY: as above.
+        if gave { unsafe { talc.allocate(layout) } } else { None }
+    }
+}
 static EXHAUSTED: AtomicBool = AtomicBool::new(false);
 
 /// Did the last allocation fail? An abort that follows is one for want of memory.
@@ -97,6 +120,7 @@ fn block(layout: Layout) -> (*mut u8, bool) {
     let Some(bytes) = layout.size().checked_add(before).filter(|b| *b <= isize::MAX as usize - PAGE) else {
         return exhaust();
     };
+    let bytes = bytes.next_multiple_of(GRAIN);
     let (start, bytes, large, zero) = if bytes >= LARGE && before <= PAGE {
         let bytes = bytes.next_multiple_of(PAGE);
         match pages::allocate_maybe_zero(bytes) {
@@ -106,8 +130,8 @@ fn block(layout: Layout) -> (*mut u8, bool) {
     } else {
         // SAFETY: not of size 0, and the alignment is a power of two.
         let (layout, mut heap) = unsafe { (Layout::from_size_align_unchecked(bytes, before), HEAP.lock()) };
-        // SAFETY: the layout is not empty.
-        match unsafe { heap.0.allocate(layout) } {
+        let kept = if before == ALIGN { heap.cache.take(bytes) } else { None };
+        match kept.or_else(|| heap.allocate(layout)) {
             Some(start) => (start.as_ptr(), bytes, 0, false),
             None => {
                 drop(heap);
@@ -152,7 +176,10 @@ pub unsafe fn free(pointer: *mut u8) {
         if large != 0 {
             pages::free(NonNull::new_unchecked(start), bytes);
         } else {
-            HEAP.lock().0.deallocate(start, Layout::from_size_align_unchecked(bytes, before as usize));
+            let mut heap = HEAP.lock();
+            if before as usize != ALIGN || !heap.cache.keep(start, bytes) {
+                heap.talc.deallocate(start, Layout::from_size_align_unchecked(bytes, before as usize));
+            }
         }
     }
 }
@@ -199,8 +226,12 @@ unsafe fn resize_in_place(pointer: *mut u8, bytes: usize) -> bool {
             if bytes >= LARGE {
                 return false;
             }
+            let bytes = bytes.next_multiple_of(GRAIN);
+            if bytes == header.bytes {
+                return true;
+            }
             let layout = Layout::from_size_align_unchecked(header.bytes, header.before as usize);
-            let fits = HEAP.lock().0.try_realloc_in_place(start, layout, bytes);
+            let fits = HEAP.lock().talc.try_realloc_in_place(start, layout, bytes);
             if fits {
                 header.bytes = bytes;
             }

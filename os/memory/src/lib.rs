@@ -4,6 +4,7 @@
 //! takes them in small steps.
 #![cfg_attr(not(test), no_std)]
 
+mod cache;
 pub mod heap;
 pub mod pages;
 mod runs;
