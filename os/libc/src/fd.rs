@@ -193,18 +193,33 @@ fn writable(file: &Open) -> Result<()> {
 
 #[inline]
 pub(crate) unsafe fn do_read(fd: c_int, buffer: *mut c_void, count: usize) -> Result<i64> {
-    let file = table().get(fd)?;
-    readable(&file)?;
     // SAFETY: the caller's contract.
-    file.read(unsafe { room(buffer, count) }?).map(|n| n as i64)
+    let room = unsafe { room(buffer, count) }?;
+    let first = table().with(fd, |file| {
+        readable(file)?;
+        file.file().read(room)
+    });
+    match first {
+        // From the start once more, now with a reference that lasts while it waits.
+        Err(Errno::AGAIN) => table().get(fd)?.read(room).map(|n| n as i64),
+        done => done.map(|n| n as i64),
+    }
 }
 
 #[inline]
 pub(crate) unsafe fn do_write(fd: c_int, buffer: *const c_void, count: usize) -> Result<i64> {
-    let file = table().get(fd)?;
-    writable(&file)?;
     // SAFETY: the caller's contract.
-    file.write(unsafe { bytes(buffer, count) }?).map(|n| n as i64)
+    let bytes = unsafe { bytes(buffer, count) }?;
+    let first = table().with(fd, |file| {
+        writable(file)?;
+        file.file().write(bytes).map(|taken| (taken, (taken < bytes.len()).then(|| file.clone())))
+    });
+    match first {
+        Ok((taken, None)) => Ok(taken as i64),
+        Ok((taken, Some(file))) => file.write_on(bytes, taken).map(|n| n as i64),
+        Err(Errno::AGAIN) => table().get(fd)?.write(bytes).map(|n| n as i64),
+        Err(error) => Err(error),
+    }
 }
 
 pub(crate) unsafe fn do_readv(fd: c_int, vector: *const Piece, count: c_int) -> Result<i64> {

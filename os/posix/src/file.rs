@@ -179,6 +179,11 @@ impl Description {
             Err(Errno::AGAIN) => 0,
             Err(error) => return Err(error),
         };
+        self.write_on(bytes, taken)
+    }
+
+    /// The rest of a `write` whose first attempt took `taken` bytes.
+    pub fn write_on(&self, bytes: &[u8], taken: usize) -> Result<usize> {
         self.write_rest(bytes, taken, self.is_non_blocking(), &mut |rest| self.file.write(rest))
     }
 
