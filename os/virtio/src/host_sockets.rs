@@ -27,8 +27,8 @@ const CONTROL_SLOTS: usize = 16;
 /// Bytes of a send slot: the longest datagram, its header, and its status at the end.
 const SEND_SLOT: usize = (64 << 10) + 128;
 const SEND_DATA_MAX: usize = SEND_SLOT - size_of::<SendHeader>() - size_of::<SendStatus>();
-/// Bytes of an event buffer.
-const EVENT_BUFFER: usize = 4096;
+/// Bytes of an event buffer: the longest datagram with its header. What is not filled is never touched, and costs nothing.
+const EVENT_BUFFER: usize = (64 << 10) + 128;
 /// While an answer is outstanding the far side gets this many ns at a time.
 const PAUSE_NS: u64 = 1_000_000;
 
@@ -288,7 +288,7 @@ impl Events {
     fn new(mut queue: Queue) -> Option<Self> {
         queue.disarm();
         // A buffer for each socket that is ready at once; a small machine gets along with fewer.
-        let count = (platform::free_bytes() / 64 / EVENT_BUFFER).clamp(8, 64).min(queue.size());
+        let count = (platform::free_bytes() / 16 / EVENT_BUFFER).clamp(4, 64).min(queue.size());
         let memory = Block::new(count, EVENT_BUFFER)?;
         let mut events = Self { queue, memory };
         for buffer in 0..count {
