@@ -27,6 +27,7 @@ pub(super) fn rows(subjects: &Subjects) -> Result<Vec<Row>> {
         row("pipe_read", "a `read` of one byte from a pipe", "≤ 30"),
         row("futex_wake", "an uncontended futex wake", "≤ 30"),
         row("clock_gettime", "`clock_gettime` (`Instant::now`)", "≤ 30"),
+        row("malloc_free", "`malloc` and `free` of 100 bytes", "–"),
         row("spawn_join", "`thread::spawn` and join", "–"),
         row("channel_ping_pong", "a channel ping-pong", "–"),
     ])

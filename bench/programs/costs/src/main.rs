@@ -36,6 +36,12 @@ fn main() -> std::io::Result<()> {
     })?;
     println!("clock_gettime {now:.1}");
 
+    let allocate = least(|| {
+        black_box(Vec::<u8>::with_capacity(black_box(100)));
+        Ok(())
+    })?;
+    println!("malloc_free {allocate:.1}");
+
     let spawn = least_of(20, 50, || std::thread::spawn(|| {}).join().map_err(|_| std::io::Error::other("the thread panicked")))?;
     println!("spawn_join {spawn:.0}");
 
