@@ -1,6 +1,6 @@
 //! The gate's calls ([`abi::gate`]): arguments checked, then done.
 
-use crate::{apic, boot, clock, cpu, paging, ram, serial, upcall};
+use crate::{boot, clock, cpu, paging, ram, serial, timer, upcall};
 use abi::PAGE_SIZE;
 use abi::boot::SEGMENT_EXECUTE;
 use abi::gate::{
@@ -13,20 +13,12 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub static EXOKERNEL_GATE_RETURN: AtomicU64 = AtomicU64::new(0);
 
-/// The running slice's length in ns, or 0.
-static SLICE_NS: AtomicU64 = AtomicU64::new(0);
-
 /// The gate as the guest sees it: `int3; ret`.
 pub const CODE: [u8; 2] = [0xcc, 0xc3];
 /// Precedes the end on the serial line: ASCII's record separator.
 const EXIT_MARK: u8 = 0x1e;
 /// The port of QEMU's isa-debug-exit device, as the tool places it.
 const EXIT_PORT: u16 = 0xf4;
-
-/// Has the guest asked for slices?
-pub fn slices_run() -> bool {
-    SLICE_NS.load(Relaxed) != 0
-}
 
 /// Says where [`CODE`] lies.
 pub fn set_address(address: u64) {
@@ -50,8 +42,7 @@ pub extern "C" fn exokernel_call(number: u64, a: u64, b: u64, c: u64) -> i64 {
         Some(Call::Protect) => flags(c).and_then(|flags| change(a, b, true, flags)),
         Some(Call::Upcall) => set_upcall(a, b, c),
         Some(Call::Slice) => {
-            SLICE_NS.store(a, Relaxed);
-            apic::repeat(clock::timer_ticks(a));
+            timer::set_slices(a);
             Ok(())
         }
         Some(Call::StartCpu) => Err(GateError::NoResources),
@@ -121,10 +112,10 @@ fn wait(until_ns: u64) {
         if now >= until_ns {
             break;
         }
-        apic::once(clock::timer_ticks(until_ns - now));
+        timer::wake_by(until_ns, now);
         cpu::idle();
     }
-    apic::repeat(clock::timer_ticks(SLICE_NS.load(Relaxed)));
+    timer::resume();
 }
 
 fn flags(access: u64) -> Result<u64, GateError> {

@@ -31,5 +31,6 @@ pub mod paging;
 pub mod ram;
 pub mod serial;
 pub mod start;
+pub mod timer;
 pub mod trap;
 pub mod upcall;

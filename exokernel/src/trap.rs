@@ -4,7 +4,7 @@
 //! of wider vector registers are untouched by SSE code, so they need no saving). The gate's stub saves nothing: a gate
 //! call may clobber what a function call may.
 
-use crate::{apic, cpu, device, gate, serial, upcall};
+use crate::{apic, cpu, device, gate, serial, timer, upcall};
 use abi::vcpu::STATUS_FAULT;
 
 /// How many vectors have stubs: exceptions, devices, timer, spurious.
@@ -53,8 +53,9 @@ pub extern "C" fn exokernel_trap(registers: &mut Registers) {
     match vector {
         TIMER => {
             apic::end_of_interrupt();
+            timer::rang(!registers.from_guest());
             // A deadline that a wait has outlived is no slice.
-            if registers.from_guest() && gate::slices_run() {
+            if registers.from_guest() && timer::slices_run() {
                 upcall::slice(registers);
             }
         }

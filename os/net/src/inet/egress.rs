@@ -83,11 +83,11 @@ impl Inet {
         self.exhausted |= phy.exhausted;
         if phy.exhausted || segments == SEGMENTS_A_TURN {
             self.touch(number);
-        } else if let Some(at) = due {
-            let end = matches!(before, Some(Snapshot { state: State::TimeWait, .. })) && at > world.now + TIME_WAIT_ACK;
-            if !end {
-                self.set_timer(number, at.max(world.now + AGAIN));
-            }
+        } else {
+            let ends = |at| {
+                matches!(before, Some(Snapshot { state: State::TimeWait, .. })) && at > world.now + TIME_WAIT_ACK
+            };
+            self.set_timer(number, due.filter(|at| !ends(*at)).map(|at| at.max(world.now + AGAIN)));
         }
         match before {
             Some(before) => {

@@ -174,8 +174,8 @@ impl Inet {
     }
 
     /// When something is due next.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        let timer = self.next_timer();
         [timer, self.addressing.deadline(), self.resolver.deadline()].into_iter().flatten().min()
     }
 
@@ -192,14 +192,13 @@ impl Inet {
     /// Does what is due at this time; true if anything was.
     fn expire(&mut self, world: World<'_>) -> bool {
         let mut due = false;
-        while let Some(Reverse((at, number))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= world.now)
-        {
-            self.timers.pop();
+        while let Some(at) = self.next_timer().filter(|at| *at <= world.now) {
+            let Some(Reverse((_, number))) = self.timers.pop() else { break };
             due = true;
             if let Some(socket) = self.sockets.get_mut(number)
                 && socket.timer == Some(at)
             {
-                socket.timer = None;
+                (socket.timer, socket.due) = (None, None);
                 self.touch(number);
             }
         }
@@ -217,14 +216,38 @@ impl Inet {
         }
     }
 
-    /// Wakes a socket at this time, unless an earlier time stands for it already.
-    fn set_timer(&mut self, number: u32, at: Instant) {
-        if let Some(socket) = self.sockets.get_mut(number)
-            && socket.timer.is_none_or(|timer| at < timer)
-        {
-            socket.timer = Some(at);
-            self.timers.push(Reverse((at, number)));
+    /// Wakes a socket at this time, or, for `None`, no more. A time that moves on leaves the heap as it is until the
+    /// old one comes to its top ([`Inet::next_timer`]): most are never reached.
+    fn set_timer(&mut self, number: u32, due: Option<Instant>) {
+        if let Some(socket) = self.sockets.get_mut(number) {
+            socket.due = due;
+            if let Some(at) = due
+                && socket.timer.is_none_or(|timer| at < timer)
+            {
+                socket.timer = Some(at);
+                self.timers.push(Reverse((at, number)));
+            }
         }
+    }
+
+    /// When the first socket wants to be woken.
+    fn next_timer(&mut self) -> Option<Instant> {
+        while let Some(Reverse((at, number))) = self.timers.peek().copied() {
+            let socket = self.sockets.get_mut(number).filter(|socket| socket.timer == Some(at));
+            match socket.as_ref().and_then(|socket| socket.due) {
+                Some(due) if due <= at => return Some(at),
+                due => {
+                    self.timers.pop();
+                    if let Some(socket) = socket {
+                        socket.timer = due;
+                    }
+                    if let Some(due) = due {
+                        self.timers.push(Reverse((due, number)));
+                    }
+                }
+            }
+        }
+        None
     }
 
     fn flow_hash(&self, (local, remote): Flow) -> u32 {

@@ -25,6 +25,8 @@ pub(super) struct Socket {
     pub(super) dirty: bool,
     /// The earliest timer that stands in the heap for it.
     pub(super) timer: Option<Instant>,
+    /// When it wants to be woken; not before `timer`.
+    pub(super) due: Option<Instant>,
     pub(super) body: Body,
 }
 
@@ -161,6 +163,7 @@ impl Socket {
             options: Options::DEFAULT,
             dirty: false,
             timer: None,
+            due: None,
             body,
         }
     }

@@ -68,7 +68,7 @@ impl Pair {
                 break;
             }
         }
-        let timers = self.stations.iter().filter_map(|s| s.inet.deadline()).map(|at| at.total_micros() as u64).min();
+        let timers = self.stations.iter_mut().filter_map(|s| s.inet.deadline()).map(|at| at.total_micros() as u64).min();
         let next = [timers, self.stations[0].frames.inner().next_us()].into_iter().flatten().min();
         match next {
             Some(next) if next.max(self.now_us + 1) <= until_us => {
