@@ -3,9 +3,9 @@
 //! Small blocks come from talc, which grows by steps of pages; blocks of [`LARGE`] bytes and more are runs of pages of
 //! their own, so that they go back when they are freed and can grow where they stand. Each block is preceded by a
 //! 16-byte header that says what it is: C's `free` is told nothing else. The smallest blocks pass through a [`Cache`], whose
-//! lists hold them without their headers' contents but at their sizes, which are multiples of 16.
+//! lists hold them without their headers' contents but at their sizes, which are rounded for that.
 
-use crate::cache::{Cache, GRAIN};
+use crate::cache::{Cache, round};
 use crate::pages;
 use crate::runs::PAGE;
 use core::alloc::Layout;
@@ -120,7 +120,7 @@ fn block(layout: Layout) -> (*mut u8, bool) {
     let Some(bytes) = layout.size().checked_add(before).filter(|b| *b <= isize::MAX as usize - PAGE) else {
         return exhaust();
     };
-    let bytes = bytes.next_multiple_of(GRAIN);
+    let bytes = round(bytes);
     let (start, bytes, large, zero) = if bytes >= LARGE && before <= PAGE {
         let bytes = bytes.next_multiple_of(PAGE);
         match pages::allocate_maybe_zero(bytes) {
@@ -226,7 +226,7 @@ unsafe fn resize_in_place(pointer: *mut u8, bytes: usize) -> bool {
             if bytes >= LARGE {
                 return false;
             }
-            let bytes = bytes.next_multiple_of(GRAIN);
+            let bytes = round(bytes);
             if bytes == header.bytes {
                 return true;
             }
