@@ -107,3 +107,22 @@ pub extern "C" fn dlerror() -> *const c_char {
 pub extern "C" fn dladdr(_address: *const c_void, _info: *mut c_void) -> c_int {
     0
 }
+
+/// psABI `tls_index`: a module and an offset in its block.
+#[repr(C)]
+pub struct TlsIndex {
+    module: usize,
+    offset: usize,
+}
+
+/// psABI §3.4.6 `__tls_get_addr`. Object files that were compiled for shared libraries name it; the linker rewrites their
+/// calls for a program that is one module, but where a call stays, the module is the program.
+///
+/// # Safety
+/// `index` can be read, and its offset lies in the program's thread-local block.
+#[cfg_attr(ampoule_image, unsafe(no_mangle))]
+pub unsafe extern "C" fn __tls_get_addr(index: *const TlsIndex) -> *mut c_void {
+    let block = machine::tls::thread_pointer().wrapping_sub(machine::tls::template().length);
+    // SAFETY: the caller's promise; the sum stays in the block.
+    unsafe { block.add((*index).offset).cast() }
+}
