@@ -61,7 +61,7 @@ fn panic(backend: Backend) -> Result<()> {
         "panicked at panic/src/main.rs:10:5",
         "index out of bounds: the len is 3 but the index is 3",
         "panic::open",
-        "panic::main",
+        "panic/src/main.rs:5",
     ];
     run("panic", backend)?.with_status(134)?.with_text(&texts).map(drop)
 }
