@@ -66,7 +66,7 @@ pub struct ImageSegment {
     pub address: u64,
     /// Bytes in memory, a multiple of the page size; what the file does not give is zero.
     pub memory_length: u64,
-    /// Where its bytes are in the file; equal to `address` modulo the page size.
+    /// Where its bytes are in the file; any offset, so that no padding is in the file.
     pub file_offset: u64,
     /// How many bytes the file gives, at most `memory_length`.
     pub file_length: u64,

@@ -194,7 +194,7 @@ fn check_segments(header: &ImageHeader, header_offset: u64) -> Result<(), ImageE
     let segments = &header.segments[..count.ok_or(Malformed("the number of segments is impossible"))?];
     let mut end = 0u64;
     for s in segments {
-        let aligned = [s.address, s.memory_length, s.file_offset].iter().all(|n| n % PAGE_SIZE == 0);
+        let aligned = [s.address, s.memory_length].iter().all(|n| n % PAGE_SIZE == 0);
         if !aligned || s.memory_length == 0 || s.address < end {
             return Err(Malformed("segments overlap, or are not whole pages"));
         }

@@ -239,13 +239,13 @@ impl<'a> Exokernel<'a> {
     }
 }
 
-/// Appends `content` at the next offset that is congruent to `address` modulo the page size; gives that offset.
-fn append(file: &mut Vec<u8>, address: u64, content: &[u8]) -> u64 {
-    let gap = address.wrapping_sub(file.len() as u64) % PAGE_SIZE;
-    file.resize(file.len() + gap as usize, 0);
-    let offset = file.len() as u64;
+/// Appends `content`, without padding but for words: every loader copies. Gives its offset, at least `before`, for that
+/// many bytes of whatever precedes it are taken along ([`described`]).
+fn append(file: &mut Vec<u8>, before: u64, content: &[u8]) -> u64 {
+    let offset = file.len().next_multiple_of(8).max(before as usize);
+    file.resize(offset, 0);
     file.extend_from_slice(content);
-    offset
+    offset as u64
 }
 
 fn write(
@@ -259,7 +259,7 @@ fn write(
     let mut file = vec![0; HEADERS as usize];
     let mut loads = Vec::new();
     for (load, bytes) in exokernel.map_or(&[][..], |e| &e.loads) {
-        let offset = append(&mut file, load.address, bytes);
+        let offset = append(&mut file, 0, bytes);
         loads.push(Load { offset, ..*load });
     }
 
@@ -273,7 +273,7 @@ fn write(
     let header_offset = append(&mut file, 0, &info);
     let mut segments = vec![described(&info_segment, header_offset, info.len() as u64)];
     for segment in &guest.segments {
-        let offset = append(&mut file, segment.address, &segment.bytes);
+        let offset = append(&mut file, segment.address % PAGE_SIZE, &segment.bytes);
         segments.push(described(segment, offset, segment.bytes.len() as u64));
     }
     if segments.len() > MAX_SEGMENTS {
@@ -311,8 +311,7 @@ fn write(
     Ok((file, digest))
 }
 
-/// A segment as loaders see it: whole pages, so that the file can be mapped. What precedes it on its first page in the
-/// file is the end of its neighbour there.
+/// A segment as loaders see it: whole pages. What precedes it on its first page is the end of its neighbour in the file.
 fn described(segment: &Segment, offset: u64, length: u64) -> ImageSegment {
     let (start, end) = segment.pages();
     let before = segment.address - start;

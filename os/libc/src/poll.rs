@@ -31,6 +31,7 @@ impl Time {
 }
 
 /// The deadline that is `timeout_ns` from now; `Some(0)` for no waiting at all.
+#[inline(always)]
 pub(crate) fn deadline(timeout_ns: u64) -> Option<u64> {
     match timeout_ns {
         0 => Some(0),
@@ -39,6 +40,7 @@ pub(crate) fn deadline(timeout_ns: u64) -> Option<u64> {
 }
 
 /// The deadline of a timeout in ms; a negative one is none.
+#[inline(always)]
 pub(crate) fn deadline_ms(timeout: c_int) -> Option<u64> {
     let timeout = u64::try_from(timeout).ok()?;
     deadline(timeout * 1_000_000)
@@ -56,6 +58,7 @@ pub(crate) unsafe fn deadline_of(timeout: *const Time) -> Result<Option<u64>> {
     Ok(deadline(unsafe { value(timeout) }?.ns()?))
 }
 
+#[inline(always)]
 pub(crate) unsafe fn do_poll(entries: *mut Entry, count: c_ulong, deadline_ns: Option<u64>) -> Result<i64> {
     let entries = match count {
         0 => &mut [],
@@ -125,9 +128,47 @@ unsafe fn deadline_of_micros(timeout: *const Time) -> Result<Option<u64>> {
     Ok(deadline(Time { nanoseconds, ..time }.ns()?))
 }
 
+/// `poll` of three descriptors without waiting, which is how std asks, before `main`, whether 0, 1 and 2 are there. A
+/// machine starts with all three, so nothing is wrong with them. Only `revents` is written, so that a constant question is
+/// one for the optimiser too, whatever comes after it.
+///
+/// # Safety
+/// Three entries are there.
+#[inline(always)]
+unsafe fn poll_three(entries: *mut Entry) -> c_int {
+    // SAFETY: the caller's contract. Field by field, here and below: so they stay as small as a store is.
+    let is_asked = |at: usize| unsafe { (*entries.add(at)).fd == at as c_int && (*entries.add(at)).events == 0 };
+    let mut found = [0; 3];
+    let mut result = 0;
+    if !(is_asked(0) && is_asked(1) && is_asked(2)) {
+        // SAFETY: the caller's contract.
+        let copy =
+            |at: usize| unsafe { Entry { fd: (*entries.add(at)).fd, events: (*entries.add(at)).events, revents: 0 } };
+        let mut all = [copy(0), copy(1), copy(2)];
+        result = give_int(posix::poll::poll(&mut all, Some(0)).map(|n| n as i64));
+        found = all.map(|entry| entry.revents);
+    }
+    // SAFETY: the caller's contract.
+    unsafe {
+        (*entries).revents = found[0];
+        (*entries.add(1)).revents = found[1];
+        (*entries.add(2)).revents = found[2];
+    }
+    result
+}
+
 door! {
     /// POSIX `poll`.
+    ///
+    /// Always inlined: a caller with timeout 0 does not bring the waiting along, and std's question when it starts
+    /// ([`poll_three`]) is answered when the image is linked. What std would do about a missing
+    /// descriptor, open `/dev/null`, is then not in the image, and no look-up of names with it.
+    #[inline(always)]
     fn poll(entries: *mut Entry, count: c_ulong, timeout: c_int) -> c_int {
+        if count == 3 && timeout == 0 && !entries.is_null() {
+            // SAFETY: the caller's contract.
+            return unsafe { poll_three(entries) };
+        }
         // SAFETY: the caller's contract.
         give_int(unsafe { do_poll(entries, count, deadline_ms(timeout)) })
     }

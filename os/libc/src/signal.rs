@@ -114,6 +114,8 @@ fn concerns_operator(number: u32, action: &Action) -> bool {
     matches!(number, INTERRUPT | TERMINATE) && action.handler != Action::DEFAULT
 }
 
+/// Always inlined: only who may set an action for the operator's signals brings along what delivers them.
+#[inline(always)]
 fn set_action(number: c_int, new: Option<Action>) -> Result<Action> {
     let number = number as u32;
     let old = signal::action(number, new)?;
@@ -196,9 +198,8 @@ unsafe fn wait(set: *const Set, info: *mut Info, timeout: *const Time) -> Result
     Ok(number.into())
 }
 
-/// Parks until a handler has run; says `EINTR`, as it always ends.
+/// Parks until a handler has run; says `EINTR`, as it always ends. Whoever set a handler listens to the operator already.
 fn pause_now() -> c_int {
-    listen_to_operator();
     let ran = RAN.load(Ordering::Relaxed);
     signal::pause(&mut || RAN.load(Ordering::Relaxed) != ran);
     set_errno(Errno::INTR);
@@ -217,26 +218,42 @@ unsafe fn change(set: *mut Set, number: c_int, change: fn(&mut u64, u64)) -> Res
     done(unsafe { put(set.cast::<u64>(), word) })
 }
 
+unsafe fn change_action(number: c_int, new: *const CAction, old: *mut CAction) -> c_int {
+    // SAFETY: the caller's contract; null is no new action.
+    let new = unsafe { new.as_ref() };
+    let new = new.map(|n| Action { handler: n.handler, flags: n.flags as u32 as u64, mask: n.mask[0] });
+    let result = set_action(number, new).and_then(|before| {
+        if old.is_null() {
+            return Ok(0);
+        }
+        let mut mask = [0; 16];
+        mask[0] = before.mask;
+        let before = CAction { handler: before.handler, mask, flags: before.flags as c_int, restorer: 0 };
+        // SAFETY: the caller's contract.
+        done(unsafe { put(old, before) })
+    });
+    give_int(result)
+}
+
 door! {
-    /// POSIX `sigaction`.
+    /// POSIX `sigaction`. Who only asks about a fault hears that there is a handler ([`Action::REPORT`]).
+    ///
+    /// std asks that when it starts. The answer is a constant and always inlined, so that link-time optimisation finds
+    /// that std never sets up a handler of its own, and drops that and all it needs.
+    #[inline(always)]
     fn sigaction(number: c_int, new: *const CAction, old: *mut CAction) -> c_int {
-        // SAFETY: the caller's contract; null is no new action.
-        let new = unsafe { new.as_ref() };
-        let new = new.map(|n| Action { handler: n.handler, flags: n.flags as u32 as u64, mask: n.mask[0] });
-        let result = set_action(number, new).and_then(|before| {
-            if old.is_null() {
-                return Ok(0);
-            }
-            let mut mask = [0; 16];
-            mask[0] = before.mask;
-            let before = CAction { handler: before.handler, mask, flags: before.flags as c_int, restorer: 0 };
-            // SAFETY: the caller's contract.
-            done(unsafe { put(old, before) })
-        });
-        give_int(result)
+        if new.is_null() && !old.is_null() && signal::is_fault(number as u32) {
+            let report = CAction { handler: Action::REPORT, mask: [0; 16], flags: 0, restorer: 0 };
+            // SAFETY: the caller's contract; not null.
+            unsafe { old.write(report) };
+            return 0;
+        }
+        // SAFETY: passed on to the caller.
+        unsafe { change_action(number, new, old) }
     }
 
     /// C `signal`.
+    #[inline(always)]
     fn signal(number: c_int, handler: usize) -> usize {
         // SA_RESTART
         let new = Action { handler, flags: 0x1000_0000, mask: 0 };

@@ -1,13 +1,13 @@
 //! The Linux system-call numbers (x86-64): for the C function `syscall`, and for `syscall` instructions that programs
 //! bring along, which arrive through the fault path ([`ampoule_syscall`]).
 //!
-//! # Two tables
+//! # Three tables
 //! std itself calls `syscall` for futexes, so this file is in every image. One table of everything would put every
-//! service, sockets included, into a program that prints a line. Hence [`few`], which holds what std and the runtime ask
-//! for by number, and [`ampoule_syscall_all`], which holds the rest and is reached through the weak symbol
-//! `ampoule_syscall_rest`. A link with `--defsym=ampoule_syscall_rest=ampoule_syscall_all` has both tables; the builder
-//! says so for programs whose packages make raw system calls (rustix with its linux_raw backend, for one). Without it the
-//! other numbers are `ENOSYS`.
+//! service, sockets included, into a program that prints a line. Hence futexes are dealt with at once, and the rest is
+//! reached through the weak symbol `ampoule_syscall_rest`. The builder defines it: as [`ampoule_syscall_few`], what
+//! crates ask for by number, for a program with the crate `libc` among its own, and as [`ampoule_syscall_all`], which
+//! holds what is left too, for one that makes raw system calls (rustix with its linux_raw backend, for one). Without it
+//! the other numbers are `ENOSYS`.
 #![cfg_attr(not(ampoule_image), allow(dead_code, reason = "only an image has the C names"))]
 
 use super::fd::{give, set_errno};
@@ -87,16 +87,14 @@ fn by_errno(result: i64) -> Result<i64> {
     Ok(result)
 }
 
-/// The numbers that std and the runtime use. `None`: not one of them.
+/// What crates ask for by number in spite of having a C library. `None`: not one of them.
 ///
 /// # Safety
 /// The arguments are what the call of this number takes.
-#[inline]
 unsafe fn few(number: usize, a: &Arguments) -> Option<Result<i64>> {
     // SAFETY: the caller's contract, for each of the calls.
     Some(unsafe {
         match number {
-            202 => futex(a),
             0 => fd::do_read(a[0] as c_int, a[1] as *mut _, a[2]),
             1 => fd::do_write(a[0] as c_int, a[1] as *const _, a[2]),
             3 => fd::do_close(a[0] as c_int),
@@ -122,15 +120,27 @@ unsafe fn few(number: usize, a: &Arguments) -> Option<Result<i64>> {
     })
 }
 
-/// All other numbers; see the module's "Two tables".
+/// The short table; see the module's "Three tables".
+///
+/// # Safety
+/// The arguments are what the call of this number takes.
+#[cfg_attr(ampoule_image, unsafe(no_mangle))]
+pub(crate) unsafe extern "C" fn ampoule_syscall_few(number: usize, a: &Arguments) -> i64 {
+    // SAFETY: the caller's contract.
+    raw(unsafe { few(number, a) }.unwrap_or(Err(Errno::NOSYS)))
+}
+
+/// All other numbers; see the module's "Three tables".
 ///
 /// # Safety
 /// The arguments are what the call of this number takes.
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn ampoule_syscall_all(number: usize, a: &Arguments) -> i64 {
     // SAFETY: the caller's contract.
-    raw(unsafe { files(number, a).or_else(|| sockets(number, a)).or_else(|| rest(number, a)) }
-        .unwrap_or(Err(Errno::NOSYS)))
+    let found = unsafe {
+        few(number, a).or_else(|| files(number, a)).or_else(|| sockets(number, a)).or_else(|| rest(number, a))
+    };
+    raw(found.unwrap_or(Err(Errno::NOSYS)))
 }
 
 /// Descriptors and names.
@@ -260,7 +270,7 @@ type Rest = unsafe extern "C" fn(usize, &Arguments) -> i64;
 #[cfg(ampoule_image)]
 core::arch::global_asm!(".weak ampoule_syscall_rest");
 
-/// The second table, if it is in this image.
+/// The table of all but futexes that is in this image.
 #[cfg(ampoule_image)]
 fn other_table() -> Option<Rest> {
     let address: usize;
@@ -272,7 +282,7 @@ fn other_table() -> Option<Rest> {
             options(pure, nomem, nostack, preserves_flags),
         );
     }
-    // SAFETY: null, or a function of this type: the builder defines the symbol as `ampoule_syscall_all`.
+    // SAFETY: null, or a function of this type: the builder defines the symbol as one of the two above.
     unsafe { core::mem::transmute::<usize, Option<Rest>>(address) }
 }
 
@@ -283,11 +293,11 @@ fn other_table() -> Option<Rest> {
 
 #[inline]
 unsafe fn dispatch(number: usize, a: &Arguments) -> i64 {
-    // SAFETY: the caller's contract.
-    match unsafe { few(number, a) } {
-        Some(result) => raw(result),
+    match number {
         // SAFETY: the caller's contract.
-        None => other_table().map_or(-i64::from(Errno::NOSYS.0), |all| unsafe { all(number, a) }),
+        202 => raw(unsafe { futex(a) }),
+        // SAFETY: the caller's contract.
+        _ => other_table().map_or(-i64::from(Errno::NOSYS.0), |table| unsafe { table(number, a) }),
     }
 }
 

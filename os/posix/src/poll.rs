@@ -33,31 +33,48 @@ impl Observer for Waiter {
 
 /// Waits until an entry has something to report or `deadline_ns` (monotonic; `Some(0)` only looks) has passed; gives
 /// the number of entries with something to report.
+#[inline(always)]
 pub fn poll(entries: &mut [Entry], deadline_ns: Option<u64>) -> Result<usize> {
+    if deadline_ns == Some(0) { look_once(entries) } else { look_and_wait(entries, deadline_ns) }
+}
+
+/// Apart from waiting, because std's start looks at descriptors 0, 1 and 2, and a program that does no more than that
+/// needs no observers.
+fn look_once(entries: &mut [Entry]) -> Result<usize> {
+    let mut all = || -> usize {
+        entries.iter_mut().map(|entry| usize::from(look_at(entry, table().get(entry.fd).ok().as_ref()))).sum()
+    };
+    match all() {
+        0 if patience::look_at_devices() => Ok(all()),
+        count => Ok(count),
+    }
+}
+
+fn look_and_wait(entries: &mut [Entry], deadline_ns: Option<u64>) -> Result<usize> {
     let mut files: Vec<Option<Open>> = Vec::new();
     files.try_reserve_exact(entries.len()).map_err(|_| Errno::NOMEM)?;
     files.extend(entries.iter().map(|e| table().get(e.fd).ok()));
-    let count = look(entries, &files);
-    if count > 0 || deadline_ns == Some(0) {
-        return Ok(if count == 0 && patience::look_at_devices() { look(entries, &files) } else { count });
+    match look(entries, &files) {
+        0 => wait(entries, &files, deadline_ns),
+        count => Ok(count),
     }
-    wait(entries, &files, deadline_ns)
 }
 
-/// One look.
+/// One look at all.
 fn look(entries: &mut [Entry], files: &[Option<Open>]) -> usize {
-    let mut count = 0;
-    for (entry, file) in entries.iter_mut().zip(files) {
-        let asked = u32::from(entry.events) | ERR | HUP;
-        let found = match file {
-            Some(file) => file.file().ready_for(entry.events.into()) & asked,
-            None if entry.fd < 0 => 0,
-            None => NVAL,
-        };
-        entry.revents = found as u16;
-        count += usize::from(found != 0);
-    }
-    count
+    entries.iter_mut().zip(files).map(|(entry, file)| usize::from(look_at(entry, file.as_ref()))).sum()
+}
+
+/// One look at one: is there something to report?
+fn look_at(entry: &mut Entry, file: Option<&Open>) -> bool {
+    let asked = u32::from(entry.events) | ERR | HUP;
+    let found = match file {
+        Some(file) => file.file().ready_for(entry.events.into()) & asked,
+        None if entry.fd < 0 => 0,
+        None => NVAL,
+    };
+    entry.revents = found as u16;
+    found != 0
 }
 
 fn wait(entries: &mut [Entry], files: &[Option<Open>], deadline_ns: Option<u64>) -> Result<usize> {

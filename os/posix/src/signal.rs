@@ -3,7 +3,7 @@
 //! There is one process and nobody else in it, so there is one table of actions and *one mask for the machine*: a signal
 //! that any thread blocks stays pending. (A mask a thread would need to know where handlers may run; ours run on the
 //! thread that raised the signal, or on the library OS's own thread for the operator's, which POSIX allows for signals
-//! sent to a process.) Faults are not signals here: a handler for SIGSEGV is remembered and never called.
+//! sent to a process.) Faults are not signals here: a handler for SIGSEGV is remembered, and no fault calls it.
 //!
 //! This is the bookkeeping; the C door calls the handlers.
 
@@ -50,13 +50,6 @@ impl Action {
     pub const REPORT: usize = 2;
 }
 
-const fn initial_actions() -> [Action; SIGNAL_MAX as usize] {
-    let mut actions = [Action { handler: Action::DEFAULT, flags: 0, mask: 0 }; SIGNAL_MAX as usize];
-    actions[SEGMENT as usize - 1].handler = Action::REPORT;
-    actions[BUS as usize - 1].handler = Action::REPORT;
-    actions
-}
-
 /// What to do about a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -74,12 +67,23 @@ struct State {
     pending: u64,
 }
 
-static STATE: SpinLock<State> = SpinLock::new(State { actions: initial_actions(), mask: 0, pending: 0 });
+/// All zero, so that it takes no room in the file.
+static STATE: SpinLock<State> = SpinLock::new(State {
+    actions: [Action { handler: Action::DEFAULT, flags: 0, mask: 0 }; SIGNAL_MAX as usize],
+    mask: 0,
+    pending: 0,
+});
 static ARRIVED: WaitQueue = WaitQueue::new();
 
 /// The bit of a signal in a mask.
 pub fn bit(signal: u32) -> u64 {
     1 << (signal - 1)
+}
+
+/// SIGSEGV and SIGBUS: what the machine reports itself.
+#[inline]
+pub const fn is_fault(signal: u32) -> bool {
+    matches!(signal, SEGMENT | BUS)
 }
 
 fn check(signal: u32) -> Result<()> {
@@ -94,9 +98,12 @@ pub fn action(signal: u32, new: Option<Action>) -> Result<Action> {
     }
     let mut state = STATE.lock();
     let entry = &mut state.actions[signal as usize - 1];
-    let old = *entry;
+    let mut old = *entry;
     if let Some(new) = new {
         *entry = new;
+    }
+    if old.handler == Action::DEFAULT && is_fault(signal) {
+        old.handler = Action::REPORT;
     }
     Ok(old)
 }

@@ -11,10 +11,27 @@ use cargo_metadata::{Artifact, Message};
 
 use super::flags::{self, TARGET};
 use super::missing;
-use super::package::{Package, Panic};
+use super::package::{Package, Panic, Way};
 use super::sources::Sources;
 use super::wrapper;
 use crate::arguments::BuildOptions;
+
+/// What comes in by the one line and is compiled for size: the library OS and what it is made of. The workspace's `image`
+/// profile says the same of the archive.
+const SMALL: [&str; 12] = [
+    "ampoule-abi",
+    "ampoule-device",
+    "ampoule-hostnet",
+    "ampoule-libc",
+    "ampoule-machine",
+    "ampoule-memory",
+    "ampoule-net",
+    "ampoule-posix",
+    "ampoule-thread",
+    "ampoule-virtio",
+    "minicbor",
+    "smoltcp",
+];
 
 /// How this computer's cargo is called.
 pub(super) struct Cargo {
@@ -51,6 +68,9 @@ impl Cargo {
         wrapper::set(&mut command, package, sources);
         command.arg("--release").arg("--manifest-path").arg(&package.cargo_toml);
         command.args(["--package", &package.name, "--bin", &package.bin]);
+        if package.way == Way::Line {
+            command.args(SMALL.map(|name| format!("--config=profile.release.package.{name}.opt-level=\"s\"")));
+        }
         if !options.features.is_empty() {
             command.arg("--features").arg(options.features.join(","));
         }

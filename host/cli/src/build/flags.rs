@@ -19,7 +19,7 @@ const COMPILE: [&str; 4] =
 
 /// How the program is linked: without the host's start files and libraries, relocated by whoever loads it, with what
 /// relocation writes to set apart so that it can be sealed, and with nothing in the file that varies.
-const LINK: [&str; 8] = [
+const LINK: [&str; 9] = [
     "-nostartfiles",
     "-nostdlib",
     "-static-pie",
@@ -28,11 +28,14 @@ const LINK: [&str; 8] = [
     "-Wl,--no-dynamic-linker",
     "-Wl,--build-id=none",
     "-Wl,--gc-sections",
+    "-Wl,-O2",
 ];
 
 /// Gives the weak symbols that the library OS calls by (`os/machine`, `os/libc`) their functions.
 const RAW_SYSTEM_CALLS: [&str; 2] =
     ["-Wl,--defsym=ampoule_syscall_entry=ampoule_syscall", "-Wl,--defsym=ampoule_syscall_rest=ampoule_syscall_all"];
+/// The same for a program that makes system calls by number, but only through the C function.
+const CALLS_BY_NUMBER: &str = "-Wl,--defsym=ampoule_syscall_rest=ampoule_syscall_few";
 
 /// Flags for every crate of the program.
 pub(super) fn program(package: &Package, sources: &Sources) -> Result<Vec<String>> {
@@ -73,11 +76,13 @@ fn own(sources: &Sources) -> Vec<(PathBuf, String)> {
 
 /// Flags for the program's own crate alone: those of the last link. A program with raw system calls gets the function that
 /// they end up in, and the whole table behind it; others must not have it, for it reaches everything there is.
-pub(super) fn link(archives: &Path, raw_system_calls: bool) -> Vec<String> {
+pub(super) fn link(package: &Package, archives: &Path, raw_system_calls: bool) -> Vec<String> {
     let mut flags = vec![format!("-Lnative={}", archives.display())];
     flags.extend(LINK.map(|flag| format!("-Clink-arg={flag}")));
     if raw_system_calls {
         flags.extend(RAW_SYSTEM_CALLS.map(|flag| format!("-Clink-arg={flag}")));
+    } else if package.calls_by_number {
+        flags.push(format!("-Clink-arg={CALLS_BY_NUMBER}"));
     }
     flags
 }

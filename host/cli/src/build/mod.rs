@@ -70,7 +70,7 @@ fn link(package: &Package, sources: &Sources, cargo: &Cargo, options: &BuildOpti
     let folder = archives::folder(&target, archive.as_deref(), package.panic)?;
     let remembered = target.join("link").join(format!("{}.raw-system-calls", package.bin));
     let had_raw = remembered.is_file();
-    let elf = cargo.program(package, sources, options, &flags::link(&folder, had_raw))?;
+    let elf = cargo.program(package, sources, options, &flags::link(package, &folder, had_raw))?;
     let bytes = fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
     let has_raw = image::raw_system_calls(&bytes).with_context(|| format!("cannot seal {}", package.name))? != 0;
     if has_raw == had_raw {
@@ -78,7 +78,7 @@ fn link(package: &Package, sources: &Sources, cargo: &Cargo, options: &BuildOpti
     }
     let remember = if has_raw { fs::write(&remembered, []) } else { fs::remove_file(&remembered) };
     remember.with_context(|| format!("cannot change {}", remembered.display()))?;
-    cargo.program(package, sources, options, &flags::link(&folder, has_raw))
+    cargo.program(package, sources, options, &flags::link(package, &folder, has_raw))
 }
 
 fn seal(

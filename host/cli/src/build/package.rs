@@ -46,6 +46,8 @@ pub struct Package {
     pub way: Way,
     /// What a panic does.
     pub panic: Panic,
+    /// Does it reach the crate `libc`, by which programs make system calls by number?
+    pub calls_by_number: bool,
     /// Packages that it takes from folders outside of the workspace: name and folder, by name.
     pub outside: Vec<(String, PathBuf)>,
     cargo_target: PathBuf,
@@ -69,7 +71,8 @@ impl Package {
             version: package.version.to_string(),
             cargo_toml: package.manifest_path.clone().into_std_path_buf(),
             bin: binary(package, options.bin.as_deref())?,
-            way: way(&metadata, package),
+            way: if reaches(&metadata, package, "ampoule") { Way::Line } else { Way::Archive },
+            calls_by_number: reaches(&metadata, package, "libc"),
             panic: panic(&workspace)?,
             outside: outside(&metadata),
             workspace,
@@ -138,17 +141,17 @@ fn binary(package: &cargo_metadata::Package, wanted: Option<&str>) -> Result<Str
     }
 }
 
-/// Does the package reach the crate `ampoule`, with the features chosen?
-fn way(metadata: &Metadata, package: &cargo_metadata::Package) -> Way {
-    let Some(resolve) = &metadata.resolve else { return Way::Archive };
+/// Does the package reach the crate `name`, with the features chosen?
+fn reaches(metadata: &Metadata, package: &cargo_metadata::Package, name: &str) -> bool {
+    let Some(resolve) = &metadata.resolve else { return false };
     let mut seen = std::collections::HashSet::new();
     let mut queue = vec![&package.id];
     while let Some(id) = queue.pop() {
         if !seen.insert(id) {
             continue;
         }
-        if metadata.packages.iter().any(|p| p.id == *id && p.name.as_str() == "ampoule") {
-            return Way::Line;
+        if metadata.packages.iter().any(|p| p.id == *id && p.name.as_str() == name) {
+            return true;
         }
         if let Some(node) = resolve.nodes.iter().find(|node| node.id == *id) {
             let is_normal = |dep: &&cargo_metadata::NodeDep| {
@@ -157,7 +160,7 @@ fn way(metadata: &Metadata, package: &cargo_metadata::Package) -> Way {
             queue.extend(node.deps.iter().filter(is_normal).map(|dep| &dep.pkg));
         }
     }
-    Way::Archive
+    false
 }
 
 fn outside(metadata: &Metadata) -> Vec<(String, PathBuf)> {
