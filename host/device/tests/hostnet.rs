@@ -111,7 +111,8 @@ impl Bench {
         let mut out = Vec::new();
         while out.is_empty() {
             let mut events = [EpollEvent::default(); 8];
-            let count = system::epoll_wait(self.set, &mut events, None);
+            let count = system::epoll_wait(self.set, &mut events, Some(10_000_000_000));
+            assert!(count > 0, "nothing happens any more");
             for event in &events[..usize::try_from(count).unwrap_or(0)] {
                 self.server.event(event.token, event.events);
             }
@@ -161,6 +162,21 @@ fn a_stream_carries_both_ways_and_ends() {
     assert_eq!(bench.request(Operation::Close, socket, 0).status, 0);
     assert_eq!(ours.read(&mut answer).unwrap(), 0);
     assert_eq!(bench.send(socket, SEND_DATA, 0, b"").status, -9);
+}
+
+#[test]
+fn an_end_that_came_with_the_last_bytes_is_told() {
+    let (mut ours, theirs) = pair();
+    ours.write_all(b"last words").unwrap();
+    ours.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut bench = Bench::new(Some(theirs));
+    let socket = bench.request(Operation::Open, 0, 1).socket;
+    assert_eq!(bench.request(Operation::Connect, socket, 0).status, 0);
+    let mut told = Vec::new();
+    while told.last() != Some(&(Event::End as u32)) {
+        told.extend(bench.events().iter().map(|(header, _)| header.event));
+    }
+    assert_eq!(told, [Event::Connected as u32, Event::Data as u32, Event::End as u32]);
 }
 
 #[test]

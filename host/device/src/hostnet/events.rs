@@ -22,6 +22,7 @@ impl Hostnet {
         if over || bits & (EPOLL_IN | EPOLL_READ_END) != 0 {
             socket.readable = true;
         }
+        socket.peer_ended |= over || bits & EPOLL_READ_END != 0;
         if socket.wants_room && (over || bits & EPOLL_OUT != 0) {
             socket.wants_room = false;
             socket.tell_writable = true;
@@ -164,8 +165,9 @@ fn read_stream(
             Ok(Some(0))
         }
         Ok(length) => {
-            // A short read has emptied the socket: the next bytes are a new edge (epoll(7), question 9).
-            socket.readable = length as usize == room;
+            // A short read has emptied the socket: the next bytes are a new edge (epoll(7), question 9). The end is none
+            // if it was reported together with them, so it is read for.
+            socket.readable = length as usize == room || socket.peer_ended;
             socket.window -= length;
             header.event = Event::Data as u32;
             header.value = length;

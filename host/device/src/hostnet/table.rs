@@ -33,6 +33,8 @@ pub(super) struct Socket {
     pub(super) connecting: bool,
     /// Its end or its error was told; it is read only to learn of an error.
     pub(super) ended: bool,
+    /// The epoll set said that nothing follows what is there: the end comes without another edge.
+    pub(super) peer_ended: bool,
     /// There may be something to read.
     pub(super) readable: bool,
     /// A send was cut short.
