@@ -37,6 +37,8 @@ struct Header {
 #[derive(Debug)]
 struct Pages {
     end: Option<(NonNull<u8>, usize)>,
+    /// Bytes of all pieces.
+    bytes: usize,
 }
 
 // SAFETY: `acquire` uses only the page allocator, never the global one.
@@ -53,6 +55,7 @@ unsafe impl Source for Pages {
                 // SAFETY: the memory up to `new_end` is writable and nobody else's.
                 let heap_end = unsafe { talc.extend(heap_end, new_end as *mut u8) };
                 talc.source.end = Some((heap_end, new_end));
+                talc.source.bytes += bytes;
                 return Ok(());
             }
         }
@@ -62,6 +65,7 @@ unsafe impl Source for Pages {
         // SAFETY: a run of our own, never given back.
         let heap_end = unsafe { talc.claim(run.as_ptr(), bytes) }.ok_or(())?;
         talc.source.end = Some((heap_end, run.as_ptr() as usize + bytes));
+        talc.source.bytes += bytes;
         Ok(())
     }
 }
@@ -69,29 +73,45 @@ unsafe impl Source for Pages {
 struct Heap {
     talc: Talc<Pages, DefaultBinning>,
     cache: Cache,
+    /// Bytes that talc has handed out, to the cache too.
+    out: usize,
 }
 // SAFETY: the pointers are to memory that talc manages, and to blocks of its that the cache alone has.
 unsafe impl Send for Heap {}
 
-static HEAP: SpinLock<Heap> = SpinLock::new(Heap { talc: Talc::new(Pages { end: None }), cache: Cache::new() });
+static HEAP: SpinLock<Heap> = SpinLock::new(Heap { talc: Talc::new(Pages { end: None, bytes: 0 }), cache: Cache::new(), out: 0 });
 
 impl Heap {
     /// A block from talc; what the cache holds goes back to it if there is no other way.
     #[inline(never)]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
         // SAFETY: `block` asks for no empty layout.
-        if let Some(start) = unsafe { self.talc.allocate(layout) } {
-            return Some(start);
+        let mut start = unsafe { self.talc.allocate(layout) };
+        if start.is_none() {
+            let Heap { talc, cache, out } = self;
+            // SAFETY: the cache's blocks came from talc with this layout.
+            let gave = cache.empty(|start, bytes| unsafe {
+                talc.deallocate(start.as_ptr(), Layout::from_size_align_unchecked(bytes, ALIGN));
+                *out -= bytes;
+            });
+            if gave {
+                // SAFETY: as above.
+                start = unsafe { talc.allocate(layout) };
+            }
         }
-        let Heap { talc, cache } = self;
-        // SAFETY: the cache's blocks came from talc with this layout.
-        let gave = cache.empty(|start, bytes| unsafe {
-            talc.deallocate(start.as_ptr(), Layout::from_size_align_unchecked(bytes, ALIGN));
-        });
-        // SAFETY: as above.
-        if gave { unsafe { talc.allocate(layout) } } else { None }
+        if start.is_some() {
+            self.out += layout.size();
+        }
+        start
     }
 }
+
+/// Bytes that the heap has taken from the pages and nobody uses, in pieces of any size.
+pub fn free_bytes() -> usize {
+    let heap = HEAP.lock();
+    heap.talc.source.bytes - heap.out
+}
+
 static EXHAUSTED: AtomicBool = AtomicBool::new(false);
 
 /// Did the last allocation fail? An abort that follows is one for want of memory.
@@ -179,6 +199,7 @@ pub unsafe fn free(pointer: *mut u8) {
             let mut heap = HEAP.lock();
             if before as usize != ALIGN || !heap.cache.keep(start, bytes) {
                 heap.talc.deallocate(start, Layout::from_size_align_unchecked(bytes, before as usize));
+                heap.out -= bytes;
             }
         }
     }
@@ -231,8 +252,10 @@ unsafe fn resize_in_place(pointer: *mut u8, bytes: usize) -> bool {
                 return true;
             }
             let layout = Layout::from_size_align_unchecked(header.bytes, header.before as usize);
-            let fits = HEAP.lock().talc.try_realloc_in_place(start, layout, bytes);
+            let mut heap = HEAP.lock();
+            let fits = heap.talc.try_realloc_in_place(start, layout, bytes);
             if fits {
+                heap.out = heap.out - header.bytes + bytes;
                 header.bytes = bytes;
             }
             return fits;

@@ -4,11 +4,13 @@ use super::classify::{Class, classify};
 use super::egress::Cause;
 use super::phy::Phy;
 use super::socket::Body;
-use super::time_wait::acknowledge;
+use super::time_wait::{acknowledge, parts};
 use super::{Flow, Inet, World};
 use crate::checksum;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 use device::Kind;
+use smoltcp::socket::tcp::State;
 
 impl Inet {
     /// Deals with one received frame.
@@ -62,8 +64,16 @@ impl Inet {
     pub(super) fn deliver(&mut self, world: World<'_>, number: u32, frame: &[u8]) {
         let Some(connection) = self.sockets.get_mut(number).and_then(|s| s.connection()) else { return };
         let before = connection.snapshot();
-        let mut phy = Phy::new(world.frames, self.capabilities, Some(frame));
-        self.interface.poll_ingress_single(world.now, &mut phy, &mut connection.set);
+        if connection.peer_done()
+            && let Some(acknowledgement) = without_end(frame)
+        {
+            let mut phy = Phy::new(world.frames, self.capabilities, Some(&acknowledgement));
+            self.interface.poll_ingress_single(world.now, &mut phy, &mut connection.set);
+        }
+        if connection.tcp().state() != State::Closed {
+            let mut phy = Phy::new(world.frames, self.capabilities, Some(frame));
+            self.interface.poll_ingress_single(world.now, &mut phy, &mut connection.set);
+        }
         self.settle(number, before, Cause::Segment);
         self.touch(number);
     }
@@ -99,4 +109,22 @@ impl Inet {
         }
         best.map(|(_, number)| number)
     }
+}
+
+/// A repeated end (FIN), which lies just before the window, as the plain acknowledgement that it carries too. The letter of
+/// RFC 9293 §3.10.7.4 drops it whole; but two ends that cross would then stay open until one of them is sent again,
+/// which is why Linux takes it as well (`tcp_sequence`).
+fn without_end(frame: &[u8]) -> Option<Vec<u8>> {
+    const FIN: u8 = 1;
+    const RST: u8 = 4;
+    let (_, tcp, end) = parts(frame)?;
+    let header = usize::from(frame[tcp + 12] >> 4) * 4;
+    if frame[tcp + 13] & (FIN | RST) != FIN || tcp + header != end {
+        return None;
+    }
+    let mut frame = frame.to_vec();
+    let number: [u8; 4] = frame.get(tcp + 4..tcp + 8)?.try_into().ok()?;
+    frame[tcp + 4..tcp + 8].copy_from_slice(&u32::from_be_bytes(number).wrapping_add(1).to_be_bytes());
+    frame[tcp + 13] &= !FIN;
+    Some(frame)
 }

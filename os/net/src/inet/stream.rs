@@ -31,8 +31,14 @@ pub(super) fn with_buffers(memory: usize) -> Option<tcp::Socket<'static>> {
     if memory < RESERVE + 2 * size {
         return None;
     }
-    let buffer = || tcp::SocketBuffer::new(alloc::vec![0; size]);
-    let mut socket = tcp::Socket::new(buffer(), buffer());
+    let buffer = || {
+        let mut bytes = alloc::vec::Vec::new();
+        // The memory may be free in smaller pieces only.
+        bytes.try_reserve_exact(size).ok()?;
+        bytes.resize(size, 0);
+        Some(tcp::SocketBuffer::new(bytes))
+    };
+    let mut socket = tcp::Socket::new(buffer()?, buffer()?);
     // What to gather is decided by `Inet::sent`, which knows when nothing more is coming; Nagle's algorithm (RFC 9293
     // §3.7.4) would guess.
     socket.set_nagle_enabled(false);

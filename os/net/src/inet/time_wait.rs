@@ -123,7 +123,7 @@ pub(super) fn acknowledge(frames: &dyn Frames, offload: bool, frame: &[u8]) {
 }
 
 /// IP version, where the TCP header starts, and where the segment ends.
-fn parts(frame: &[u8]) -> Option<(u8, usize, usize)> {
+pub(super) fn parts(frame: &[u8]) -> Option<(u8, usize, usize)> {
     let packet = frame.get(ETHERNET..)?;
     let (version, header, length) = match frame.get(12..14)? {
         [0x08, 0x00] if packet.len() >= 20 => {
