@@ -66,6 +66,13 @@ pub struct Image {
 impl Image {
     /// Opens and checks an image.
     pub fn open(path: impl AsRef<Path>) -> Result<Image, ImageError> {
+        let image = Image::open_unhashed(path)?;
+        if is_whole(&image.bytes) { Ok(image) } else { Err(ImageError::Digest) }
+    }
+
+    /// Opens an image and checks all but its digest, which takes a while: whoever runs it calls [`is_whole`] before its
+    /// first instruction.
+    pub fn open_unhashed(path: impl AsRef<Path>) -> Result<Image, ImageError> {
         let path = path.as_ref();
         let failed = |error| ImageError::Read { path: path.into(), error };
         let mut file = File::open(path).map_err(failed)?;
@@ -75,19 +82,23 @@ impl Image {
         }
         let mut bytes = Vec::with_capacity(length as usize + 1);
         file.by_ref().take(FILE_MAX).read_to_end(&mut bytes).map_err(failed)?;
-        let mut image = Image::parse(bytes)?;
+        let mut image = Image::parse_unhashed(bytes)?;
         image.file = Some(file);
         Ok(image)
     }
 
     /// Checks an image that is already in memory.
     pub fn parse(bytes: Vec<u8>) -> Result<Image, ImageError> {
-        let header = check_header(&bytes)?;
-        let manifest_bytes = file_bytes(&bytes, &header, header.manifest).unwrap_or_default();
-        let manifest = manifest::decode(manifest_bytes).map_err(ImageError::Manifest)?;
-        if manifest.memory != header.memory || manifest.stack.next_multiple_of(PAGE_SIZE) != header.stack {
-            return Err(ImageError::Malformed("header and manifest differ about memory"));
-        }
+        let image = Image::parse_unhashed(bytes)?;
+        if is_whole(&image.bytes) { Ok(image) } else { Err(ImageError::Digest) }
+    }
+
+    fn parse_unhashed(bytes: Vec<u8>) -> Result<Image, ImageError> {
+        let (header, offset) = find_header(&bytes)?;
+        // Whatever else is wrong with a file of the wrong digest comes from that.
+        let wrong = |error| if digest_is_right(&bytes, &header, offset) { error } else { ImageError::Digest };
+        check_segments(&header, offset as u64).and_then(|()| check_ranges(&bytes, &header)).map_err(wrong)?;
+        let manifest = sealed_manifest(&bytes, &header).map_err(wrong)?;
         Ok(Image { bytes, file: None, header, manifest })
     }
 
@@ -164,7 +175,22 @@ fn file_bytes<'a>(file: &'a [u8], header: &ImageHeader, range: LinkRange) -> Opt
     file.get(start..start.checked_add(usize::try_from(range.length).ok()?)?)
 }
 
-fn check_header(file: &[u8]) -> Result<ImageHeader, ImageError> {
+/// Is the digest of this file, which is an image's, the one that it names?
+pub fn is_whole(file: &[u8]) -> bool {
+    find_header(file).is_ok_and(|(header, offset)| digest_is_right(file, &header, offset))
+}
+
+fn sealed_manifest(file: &[u8], header: &ImageHeader) -> Result<Manifest, ImageError> {
+    let bytes = file_bytes(file, header, header.manifest).unwrap_or_default();
+    let manifest = manifest::decode(bytes).map_err(ImageError::Manifest)?;
+    if manifest.memory != header.memory || manifest.stack.next_multiple_of(PAGE_SIZE) != header.stack {
+        return Err(ImageError::Malformed("header and manifest differ about memory"));
+    }
+    Ok(manifest)
+}
+
+/// The header, and where it stands in the file.
+fn find_header(file: &[u8]) -> Result<(ImageHeader, usize), ImageError> {
     let offset = elf::header_offset(file).and_then(|o| usize::try_from(o).ok()).ok_or(ImageError::NotAnImage)?;
     let header = file.get(offset..).and_then(header::decode).ok_or(ImageError::NotAnImage)?;
     if header.magic != IMAGE_MAGIC {
@@ -176,16 +202,15 @@ fn check_header(file: &[u8]) -> Result<ImageHeader, ImageError> {
     if header.file_length != file.len() as u64 {
         return Err(ImageError::Length { sealed: header.file_length, found: file.len() as u64 });
     }
+    Ok((header, offset))
+}
+
+fn digest_is_right(file: &[u8], header: &ImageHeader, offset: usize) -> bool {
     let mut hash = Sha256::new();
     hash.update(&file[..offset + header::DIGEST.start]);
     hash.update([0; 32]);
     hash.update(&file[offset + header::DIGEST.end..]);
-    if header.digest != <[u8; 32]>::from(hash.finalize()) {
-        return Err(ImageError::Digest);
-    }
-    check_segments(&header, offset as u64)?;
-    check_ranges(file, &header)?;
-    Ok(header)
+    header.digest == <[u8; 32]>::from(hash.finalize())
 }
 
 fn check_segments(header: &ImageHeader, header_offset: u64) -> Result<(), ImageError> {

@@ -25,7 +25,7 @@ mod relr;
 mod seal;
 mod syscalls;
 
-pub use image::{Image, ImageError};
+pub use image::{Image, ImageError, is_whole};
 pub use manifest::{decode as decode_manifest, encode as encode_manifest};
 pub use seal::{SealError, SealInput, Sealed, seal};
 pub use syscalls::raw_system_calls;

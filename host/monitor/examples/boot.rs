@@ -22,7 +22,7 @@ fn boot(words: &[String]) -> Result<u8, Box<dyn std::error::Error>> {
     };
     let machine = if machine == "q35" { Machine::Q35 } else { Machine::Microvm };
     let image = image::Image::open(path)?;
-    let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest() };
+    let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole: None };
     let memory = rest.first().map(|m| m.parse::<u64>()).transpose()?.map(|m| m << 20);
     let arguments = (rest.len() > 1)
         .then(|| std::iter::once(image.manifest().name.clone()).chain(rest[1..].iter().cloned()).collect());

@@ -14,6 +14,9 @@ pub enum Error {
     /// the image says something about itself that cannot be
     #[error("the image's header is wrong: {0}; build the image again")]
     BadImage(&'static str),
+    /// the image's digest is wrong
+    #[error("the image is damaged: its digest is wrong; build or copy it again")]
+    Damaged,
     /// an argument or environment entry cannot be passed on
     #[error("an argument or environment entry holds a NUL byte: {0:?}")]
     NulByte(String),

@@ -5,7 +5,7 @@ use abi::manifest::{Manifest, Protocol};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// What to run: an image that was checked.
+/// What to run: an image that was checked, all but its digest perhaps.
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'a> {
     /// The image's header.
@@ -14,6 +14,8 @@ pub struct Program<'a> {
     pub bytes: &'a [u8],
     /// The sealed manifest.
     pub manifest: &'a Manifest,
+    /// Checks the digest, of the whole file, while the machine is made; `None` where somebody has.
+    pub is_whole: Option<fn(&[u8]) -> bool>,
 }
 
 /// How to run it.

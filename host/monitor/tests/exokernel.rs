@@ -90,7 +90,7 @@ fn image() -> &'static Path {
 fn status(machine: Machine, memory: u64, words: &[&str]) -> Option<u8> {
     let path = image();
     let image = image::Image::open(path).expect("what was just sealed opens");
-    let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest() };
+    let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole: None };
     let words = std::iter::once("probe").chain(words.iter().copied());
     let options = Options {
         memory: Some(memory),

@@ -17,17 +17,23 @@ use crate::arguments::{Machine, On, Publish, Run};
 /// Runs what is named; the status is the guest's.
 pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     let path = super::target::image(&arguments.target, &arguments.options)?;
-    let image = super::target::open(&path)?;
+    // As a process, the digest is checked while the machine is made.
+    let as_process = arguments.on != On::Qemu;
+    let image = if as_process { super::target::open_unhashed(&path)? } else { super::target::open(&path)? };
     let mut options = options(&arguments, image.manifest())?;
     options.debug = Some(path.with_extension("debug"));
     if arguments.on == On::Auto && std::io::stderr().is_terminal() {
         eprintln!("running {} as a process", path.display());
     }
-    let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest() };
+    let is_whole = as_process.then_some(image::is_whole as fn(&[u8]) -> bool);
+    let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole };
     let outcome = match arguments.on {
         On::Auto | On::Process => monitor::run(&program, &options),
         On::Qemu => under_qemu(&program, &options, &path, arguments.machine, image.digest()),
     };
+    if let Err(error @ monitor::Error::Damaged) = &outcome {
+        return Err(Failure::input(format!("{}: {error}", path.display())));
+    }
     Ok(outcome.with_context(|| format!("cannot run {}", path.display()))?.status)
 }
 

@@ -57,8 +57,17 @@ pub(super) fn image(target: &Path, options: &BuildOptions) -> Result<PathBuf, Fa
 
 /// Opens an image and checks it.
 pub(super) fn open(path: &Path) -> Result<Image, Failure> {
-    Image::open(path).map_err(|error| match error {
+    Image::open(path).map_err(|error| refusal(path, error))
+}
+
+/// Opens an image and checks all but its digest; see [`Image::open_unhashed`].
+pub(super) fn open_unhashed(path: &Path) -> Result<Image, Failure> {
+    Image::open_unhashed(path).map_err(|error| refusal(path, error))
+}
+
+fn refusal(path: &Path, error: ImageError) -> Failure {
+    match error {
         error @ ImageError::Read { .. } => Failure::Input(error.into()),
         error => Failure::input(format!("{}: {error}", path.display())),
-    })
+    }
 }

@@ -6,7 +6,7 @@
 
 use super::channel::Channel;
 use super::layout::{Layout, Span};
-use super::message::MESSAGE_MAX;
+use super::message::{Head, MESSAGE_MAX};
 use super::rings::{self, Rings};
 use super::strings::Strings;
 use super::tender::{CONTROL, CONTROL_SET, EVENTS, INPUT_SET, LAST, TOKEN_CONTROL, TOKEN_INPUT};
@@ -93,6 +93,7 @@ fn build(plan: Plan<'_>) -> Result<(u64, Box<Last>), Error> {
         libc::mprotect((own + PAGE_SIZE + SIGNAL_STACK) as *mut _, PAGE_SIZE as usize, libc::PROT_NONE);
         signals::install(own + PAGE_SIZE, SIGNAL_STACK as usize)?;
     }
+    await_verdict()?;
     timers()?;
     let vdso = vdso::pages().map_or((0, 0), |(start, end)| (start as u64, end as u64));
     let (site, restorer) = (system::site(), signals::restorer_site());
@@ -125,6 +126,14 @@ extern "sysv64" fn lock_down(last: *mut u8) -> ! {
         }
         gate::enter(entry, stack, boot)
     }
+}
+
+/// Waits until the parent has found the image whole. If it did not, it ends this process.
+fn await_verdict() -> Result<(), Error> {
+    let mut message = [0; Head::LENGTH];
+    // SAFETY: fills the array at most.
+    let got = unsafe { libc::read(CONTROL, message.as_mut_ptr().cast(), message.len()) };
+    if got == Head::LENGTH as isize { Ok(()) } else { Err(Error::last("hear from the tool")) }
 }
 
 /// The child is not to outlive the tool.

@@ -38,6 +38,7 @@ mod vdso;
 use crate::{Error, Options, Outcome, Program};
 use layout::Layout;
 use rings::Rings;
+use std::os::fd::AsFd as _;
 use strings::Strings;
 
 /// Runs a program as a child process until it ends; see [`crate::run`].
@@ -60,8 +61,15 @@ pub fn run(program: &Program<'_>, options: &Options) -> Result<Outcome, Error> {
                 child::start(child::Plan { program: *program, layout, strings, rings, seed, control: theirs, parent });
             os::fail(&error)
         }
-        Some(child) => {
+        Some(mut child) => {
             drop(theirs);
+            // Both work at the same time; the child waits for the verdict before the first instruction.
+            if program.is_whole.is_some_and(|is_whole| !is_whole(program.bytes)) {
+                child.signal(libc::SIGKILL);
+                child.wait()?;
+                return Err(Error::Damaged);
+            }
+            os::send(ours.as_fd(), &[&message::Head::new(message::Kind::Done).bytes()], None);
             parent::Parent::new(program, options, child, ours, signals).stay()
         }
     }
