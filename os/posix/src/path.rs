@@ -95,6 +95,15 @@ pub fn open(path: &[u8], flags: u32, random: Random) -> Result<Open> {
     })
 }
 
+/// [`open`] of `/dev/null`, for who knows that name without looking.
+pub fn null(flags: u32) -> Result<Open> {
+    match flags {
+        _ if flags & (file::CREATE | 0o200) == file::CREATE | 0o200 => Err(Errno::EXIST),
+        _ if flags & file::DIRECTORY != 0 => Err(Errno::NOTDIR),
+        _ => Ok(Description::open(Null, flags & (ACCESS_MODE | NON_BLOCKING | file::APPEND))),
+    }
+}
+
 /// `stat`: the attributes behind a name.
 pub fn status(path: &[u8]) -> Result<Stat> {
     use crate::special::character;

@@ -16,9 +16,9 @@ use super::sources::Sources;
 use super::wrapper;
 use crate::arguments::BuildOptions;
 
-/// What comes in by the one line and is compiled for size: the library OS and what it is made of. The workspace's `image`
-/// profile says the same of the archive.
-const SMALL: [&str; 12] = [
+/// What comes in by the one line: the library OS and what it is made of. It is compiled for size, as the workspace's
+/// `image` profile says of the archive: half its code runs once.
+const OS: [&str; 14] = [
     "ampoule-abi",
     "ampoule-device",
     "ampoule-hostnet",
@@ -27,11 +27,30 @@ const SMALL: [&str; 12] = [
     "ampoule-memory",
     "ampoule-net",
     "ampoule-posix",
+    "ampoule-sync",
     "ampoule-thread",
     "ampoule-virtio",
     "minicbor",
     "smoltcp",
+    "talc",
 ];
+/// Of these, what every request, lock and allocation goes through keeps its speed, unless the program wants to be small.
+const FAST: [&str; 2] = ["ampoule-sync", "talc"];
+/// Of these, what only sets up, checks or describes.
+const SMALLEST: [&str; 3] = ["ampoule-abi", "ampoule-libc", "minicbor"];
+
+/// Cargo's arguments that say how the library OS is compiled.
+fn levels(package: &Package) -> Vec<String> {
+    let level = |name: &&str| match package.is_small {
+        true => Some("z"),
+        false if FAST.contains(name) => None,
+        false if SMALLEST.contains(name) => Some("z"),
+        false => Some("s"),
+    };
+    OS.iter()
+        .filter_map(|name| Some(format!("--config=profile.release.package.{name}.opt-level=\"{}\"", level(name)?)))
+        .collect()
+}
 
 /// How this computer's cargo is called.
 pub(super) struct Cargo {
@@ -69,7 +88,7 @@ impl Cargo {
         command.arg("--release").arg("--manifest-path").arg(&package.cargo_toml);
         command.args(["--package", &package.name, "--bin", &package.bin]);
         if package.way == Way::Line {
-            command.args(SMALL.map(|name| format!("--config=profile.release.package.{name}.opt-level=\"s\"")));
+            command.args(levels(package));
         }
         if !options.features.is_empty() {
             command.arg("--features").arg(options.features.join(","));

@@ -19,7 +19,7 @@ const COMPILE: [&str; 4] =
 
 /// How the program is linked: without the host's start files and libraries, relocated by whoever loads it, with what
 /// relocation writes to set apart so that it can be sealed, and with nothing in the file that varies.
-const LINK: [&str; 9] = [
+const LINK: [&str; 10] = [
     "-nostartfiles",
     "-nostdlib",
     "-static-pie",
@@ -28,7 +28,10 @@ const LINK: [&str; 9] = [
     "-Wl,--no-dynamic-linker",
     "-Wl,--build-id=none",
     "-Wl,--gc-sections",
+    // Of functions with the same code, and there are many where generic code is compiled for size, one is enough. (lld's
+    // option: Rust's linker for this target.)
     "-Wl,-O2",
+    "-Wl,--icf=all",
 ];
 
 /// Gives the weak symbols that the library OS calls by (`os/machine`, `os/libc`) their functions.
@@ -90,7 +93,14 @@ pub(super) fn link(package: &Package, archives: &Path, raw_system_calls: bool) -
 /// Gives every folder that may show up in the image a name that is the same everywhere. Of several that fit a path the
 /// last one counts.
 fn remap(folders: Vec<(PathBuf, String)>) -> Result<Vec<String>> {
-    let mut all = vec![(cargo_home()?, "/cargo".to_owned())];
+    let home = cargo_home()?;
+    let registries = home.join("registry/src");
+    let mut all = vec![(home, "/cargo".to_owned())];
+    // Short, because every panic names its file.
+    let registries = std::fs::read_dir(registries).into_iter().flatten().flatten();
+    let mut registries: Vec<_> = registries.map(|entry| (entry.path(), "/crates".to_owned())).collect();
+    registries.sort();
+    all.extend(registries);
     all.extend(folders);
     all.extend(standard_library()?);
     Ok(all.iter().map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect())

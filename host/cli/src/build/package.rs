@@ -46,6 +46,8 @@ pub struct Package {
     pub way: Way,
     /// What a panic does.
     pub panic: Panic,
+    /// Is its optimisation level "z": smaller whatever it costs?
+    pub is_small: bool,
     /// Does it reach the crate `libc`, by which programs make system calls by number?
     pub calls_by_number: bool,
     /// Packages that it takes from folders outside of the workspace: name and folder, by name.
@@ -72,6 +74,7 @@ impl Package {
             cargo_toml: package.manifest_path.clone().into_std_path_buf(),
             bin: binary(package, options.bin.as_deref())?,
             way: if reaches(&metadata, package, "ampoule") { Way::Line } else { Way::Archive },
+            is_small: is_small(&workspace, &package.name)?,
             calls_by_number: reaches(&metadata, package, "libc"),
             panic: panic(&workspace)?,
             outside: outside(&metadata),
@@ -186,6 +189,23 @@ fn panic(workspace: &Path) -> Result<Panic> {
     Ok(if value.as_deref() == Some("abort") { Panic::Abort } else { Panic::Unwind })
 }
 
+/// Does the workspace's release profile, or the variable that overrides it, ask for the smallest code?
+fn is_small(workspace: &Path, name: &str) -> Result<bool> {
+    let file = workspace.join("Cargo.toml");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let level = env::var("CARGO_PROFILE_RELEASE_OPT_LEVEL").ok();
+    Ok(profile_level(&text, name).or(level).as_deref() == Some("z"))
+}
+
+/// The level of the package `name`, where it is a letter.
+fn profile_level(cargo_toml: &str, name: &str) -> Option<String> {
+    let document = DeTable::parse(cargo_toml).ok()?;
+    let release = document.get_ref().get("profile")?.get_ref().as_table()?.get("release")?.get_ref().as_table()?;
+    let own = || release.get("package")?.get_ref().as_table()?.get(name)?.get_ref().as_table();
+    let level = |table: &toml::de::DeTable<'_>| table.get("opt-level")?.get_ref().as_str().map(str::to_owned);
+    own().and_then(level).or_else(|| level(release))
+}
+
 fn profile_panic(cargo_toml: &str) -> Option<String> {
     let document = DeTable::parse(cargo_toml).ok()?;
     let release = document.get_ref().get("profile")?.get_ref().as_table()?.get("release")?;
@@ -194,7 +214,15 @@ fn profile_panic(cargo_toml: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::profile_panic;
+    use super::{profile_level, profile_panic};
+
+    #[test]
+    fn the_package_s_own_level_counts() {
+        let text = "[profile.release]\nopt-level = \"s\"\n[profile.release.package.a]\nopt-level = \"z\"";
+        assert_eq!(profile_level(text, "a").as_deref(), Some("z"));
+        assert_eq!(profile_level(text, "b").as_deref(), Some("s"));
+        assert_eq!(profile_level("[profile.release]\nopt-level = 3", "a"), None);
+    }
 
     #[test]
     fn the_profile_says_what_a_panic_does() {
