@@ -14,6 +14,9 @@ const AGAIN: Duration = Duration::from_millis(1);
 /// Beyond this a timer of a connection in TIME-WAIT is its end, which is ours to decide ([`super::time_wait`]).
 const TIME_WAIT_ACK: Duration = Duration::from_secs(1);
 
+/// How long a peer may leave what was sent to it unanswered (Linux's tcp_retries2 of 15; RFC 1122 §4.2.3.5).
+const UNANSWERED: Duration = Duration::from_secs(924);
+
 /// What moved a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
@@ -84,9 +87,8 @@ impl Inet {
         if phy.exhausted || segments == SEGMENTS_A_TURN {
             self.touch(number);
         } else {
-            let ends = |at| {
-                matches!(before, Some(Snapshot { state: State::TimeWait, .. })) && at > world.now + TIME_WAIT_ACK
-            };
+            let ends =
+                |at| matches!(before, Some(Snapshot { state: State::TimeWait, .. })) && at > world.now + TIME_WAIT_ACK;
             self.set_timer(number, due.filter(|at| !ends(*at)).map(|at| at.max(world.now + AGAIN)));
         }
         match before {
@@ -104,8 +106,14 @@ impl Inet {
     pub(super) fn settle(&mut self, number: u32, before: Snapshot, cause: Cause) {
         let epoch = self.epoch;
         let Some(socket) = self.sockets.get_mut(number) else { return };
+        let keeps_alive = socket.options.keep_alive;
         let Body::Connection(connection) = &mut socket.body else { return };
         let after = connection.snapshot();
+        if !keeps_alive && !connection.orphan && !connection.is_connecting() {
+            let tcp = connection.tcp_mut();
+            let ending = matches!(after.state, State::FinWait1 | State::Closing | State::LastAck);
+            tcp.set_timeout((ending || tcp.send_queue() > 0).then_some(UNANSWERED));
+        }
         let mut news = false;
         if after.received > before.received {
             news = true;

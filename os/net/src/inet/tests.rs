@@ -68,7 +68,8 @@ impl Pair {
                 break;
             }
         }
-        let timers = self.stations.iter_mut().filter_map(|s| s.inet.deadline()).map(|at| at.total_micros() as u64).min();
+        let timers =
+            self.stations.iter_mut().filter_map(|s| s.inet.deadline()).map(|at| at.total_micros() as u64).min();
         let next = [timers, self.stations[0].frames.inner().next_us()].into_iter().flatten().min();
         match next {
             Some(next) if next.max(self.now_us + 1) <= until_us => {
@@ -285,6 +286,33 @@ fn short_memory_refuses_new_connections_and_spares_the_served_ones() {
     assert_eq!(pair.stations[0].inet.ready(other), Ready::default());
     let bytes = noise(50_000);
     assert_eq!(pair.carry((0, client), (1, server), &bytes, 10_000_000), bytes);
+}
+
+#[test]
+fn an_established_peer_that_falls_silent_is_given_up_in_time_and_an_idle_one_never() {
+    const MINUTE: u64 = 60_000_000;
+    let mut pair = Pair::new(1, Faults { delay_us: 20, ..Faults::default() });
+    let (client, server, _) = pair.connected(80);
+    assert_eq!(pair.carry((0, client), (1, server), b"hello", 10_000_000), b"hello");
+    pair.run(60 * MINUTE);
+    assert_eq!(pair.carry((0, client), (1, server), b"again", 10_000_000), b"again");
+    pair.stations[0].frames.inner().set_faults(Faults { loss: 1000, ..Faults::default() });
+    assert_eq!(call!(pair, 0, send, client, b"lost", None), Ok(4));
+    pair.run(15 * MINUTE);
+    assert_eq!(pair.receive(0, client), Err(Error::WouldBlock));
+    pair.run(2 * MINUTE);
+    assert_eq!(pair.receive(0, client), Err(Error::Errno(crate::errno::ETIMEDOUT)));
+}
+
+#[test]
+fn ends_that_cross_are_over_although_one_is_sent_again() {
+    let mut pair = Pair::new(1, Faults { delay_us: 2000, ..Faults::default() });
+    let (client, server, _) = pair.connected(80);
+    call!(pair, 0, close, client);
+    call!(pair, 1, close, server);
+    pair.run(500_000);
+    assert_eq!(pair.stations[0].inet.sockets.numbers().count(), 0);
+    assert_eq!(pair.stations[1].inet.sockets.numbers().count(), 1, "only the listener is left");
 }
 
 #[test]
