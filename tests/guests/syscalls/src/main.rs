@@ -207,7 +207,7 @@ fn while_others_run() {
         let callers: Vec<_> = (0..3)
             .map(|_| {
                 scope.spawn(|| {
-                    for _ in 0..3000 {
+                    for _ in 0..100 {
                         assert_eq!(all_registers(GETPID), 1);
                         thread::sched_yield();
                     }
