@@ -114,6 +114,10 @@ impl<'a> Symboliser<'a> {
             let name = name.or_else(|| self.function(address).map(readable));
             places.extend(name.map(|function| Place { function, line }));
         }
+        // The last is the function that the others were inlined into. Line tables may know it without its path.
+        if let (Some(last), Some(name)) = (places.last_mut(), self.function(address)) {
+            last.function = readable(name);
+        }
         Some(places)
     }
 
