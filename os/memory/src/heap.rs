@@ -79,7 +79,8 @@ struct Heap {
 // SAFETY: the pointers are to memory that talc manages, and to blocks of its that the cache alone has.
 unsafe impl Send for Heap {}
 
-static HEAP: SpinLock<Heap> = SpinLock::new(Heap { talc: Talc::new(Pages { end: None, bytes: 0 }), cache: Cache::new(), out: 0 });
+static HEAP: SpinLock<Heap> =
+    SpinLock::new(Heap { talc: Talc::new(Pages { end: None, bytes: 0 }), cache: Cache::new(), out: 0 });
 
 impl Heap {
     /// A block from talc; what the cache holds goes back to it if there is no other way.
