@@ -36,15 +36,12 @@ const OS: [&str; 14] = [
 ];
 /// Of these, what every request, lock and allocation goes through keeps its speed, unless the program wants to be small.
 const FAST: [&str; 2] = ["ampoule-sync", "talc"];
-/// Of these, what only sets up, checks or describes.
-const SMALLEST: [&str; 3] = ["ampoule-abi", "ampoule-libc", "minicbor"];
 
 /// Cargo's arguments that say how the library OS is compiled.
 fn levels(package: &Package) -> Vec<String> {
     let level = |name: &&str| match package.is_small {
         true => Some("z"),
         false if FAST.contains(name) => None,
-        false if SMALLEST.contains(name) => Some("z"),
         false => Some("s"),
     };
     OS.iter()
