@@ -111,9 +111,14 @@ pub struct Run {
     /// Which of QEMU's machines
     #[arg(long, value_enum, default_value_t)]
     pub machine: Machine,
-    /// Where a port of the guest is reached: [ADDRESS:]PORT[:GUEST-PORT][/tcp|/udp]; without it, each port that the
-    /// manifest lists is at 127.0.0.1 under its own number
-    #[arg(short, long, value_name = "PORTS", value_parser = publish)]
+    /// Where ports of the guest are reached.
+    #[arg(
+        short,
+        long,
+        value_name = "PORTS",
+        value_parser = publish,
+        help = "Where a port of the guest is reached: [ADDRESS:]PORT[:GUEST-PORT][/tcp|/udp]; without it, each port that the manifest lists is at 127.0.0.1 under its own number"
+    )]
     pub publish: Vec<Publish>,
     /// RAM, instead of what the manifest says
     #[arg(short, long, value_name = "SIZE", value_parser = memory)]

@@ -39,7 +39,7 @@ pub fn stack() -> Option<&'static dyn Stack> {
     Some(service)
 }
 
-/// Is this an address of the machine's Ethernet interface? Connections to it are for [`crate::loopback`]; nothing is set
+/// Is this an address of the machine's Ethernet interface? Connections to it are for [`crate::loopback()`]; nothing is set
 /// up to answer this.
 pub fn is_own_address(address: IpAddr) -> bool {
     SERVICE.get().and_then(Option::as_ref).is_some_and(|service| service.inet.lock().has_address(address))

@@ -25,7 +25,8 @@ fn main() -> std::io::Result<()> {
     let word = std::sync::atomic::AtomicU32::new(0);
     let wake = least(|| {
         // SAFETY: FUTEX_WAKE does not even read the word; nobody waits on it.
-        let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1) };
+        let woken =
+            unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1) };
         if woken == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
     })?;
     println!("futex_wake {wake:.1}");
@@ -42,7 +43,9 @@ fn main() -> std::io::Result<()> {
     })?;
     println!("malloc_free {allocate:.1}");
 
-    let spawn = least_of(20, 50, || std::thread::spawn(|| {}).join().map_err(|_| std::io::Error::other("the thread panicked")))?;
+    let spawn = least_of(20, 50, || {
+        std::thread::spawn(|| {}).join().map_err(|_| std::io::Error::other("the thread panicked"))
+    })?;
     println!("spawn_join {spawn:.0}");
 
     let (to, from_main) = mpsc::channel::<u32>();
