@@ -1,6 +1,6 @@
 //! The sealed image on the host: made from a linked program, checked before anything trusts it, and explained.
 //!
-//! [`seal`] takes what the linker gave (one static position-independent ELF), the manifest and the exokernel, and writes
+//! [`seal()`] takes what the linker gave (one static position-independent ELF), the manifest and the exokernel, and writes
 //! the one file that runs everywhere. [`Image`] reads such a file back, believing nothing in it until it is proved.
 //! [`debug`] names addresses, [`inspect`] says what got in. Who loads the image looks only at [`abi::image`].
 //!

@@ -1,7 +1,7 @@
 //! One socket: its queues, its state, and what each event does to it. No device, no locks: [`crate::host`] has those.
 //!
 //! # Sending
-//! Where the far side deals with a send at once ([`Sent::Done`]), nothing is kept. Where it only queues, the bytes stay
+//! Where the far side deals with a send at once ([`device::Sent::Done`]), nothing is kept. Where it only queues, the bytes stay
 //! in `unsent` until their status has come, with one send of a stream under way at a time: the far side may take a part,
 //! and a second send behind it would then overtake the rest.
 

@@ -1,7 +1,7 @@
 //! TCP/IP: the socket service over Ethernet frames, and the one inside the machine.
 //!
 //! [`stack`] is the network behind the machine's Ethernet device: ARP, IPv4 with DHCP, IPv6 on the link, ICMP echo, TCP,
-//! UDP and names. [`loopback`] is 127.0.0.0/8 and ::1: connections of a program to itself, which are pairs of buffers in
+//! UDP and names. [`loopback()`] is 127.0.0.0/8 and ::1: connections of a program to itself, which are pairs of buffers in
 //! memory and never packets; it needs no device and no manifest entry. Both are [`device::Stack`]s, so that the socket
 //! service above ([`ampoule-posix`]) sees no difference.
 //!
