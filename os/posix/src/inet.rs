@@ -86,6 +86,22 @@ struct State {
     connect: Connect,
     /// Options by level and name; set again at an end that is opened later.
     options: Vec<(u32, u32, u32)>,
+    /// Peers at loopback addresses whose datagrams came from outside: the host's own. Answers go back there, not to the
+    /// loopback inside the machine. The latest ones, in a circle.
+    host_peers: [Option<SocketAddr>; HOST_PEERS],
+    next_host_peer: usize,
+}
+
+/// How many of the host's own peers a datagram socket remembers.
+const HOST_PEERS: usize = 16;
+
+impl State {
+    fn remember(&mut self, peer: SocketAddr) {
+        if !self.host_peers.contains(&Some(peer)) {
+            self.host_peers[self.next_host_peer] = Some(peer);
+            self.next_host_peer = (self.next_host_peer + 1) % HOST_PEERS;
+        }
+    }
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -326,7 +342,13 @@ impl Socket for Inet {
 
     #[inline]
     fn receive(&self, buffer: &mut [u8], peek: bool) -> Result<Received> {
-        let got = self.either(|_, stack, id| Ok(stack.receive(id, buffer, peek)?));
+        let got = self.either(|end, stack, id| {
+            let got = stack.receive(id, buffer, peek)?;
+            if let (End::Outer, Some(from)) = (end, got.from.filter(|from| from.ip().is_loopback())) {
+                self.state.lock().remember(from);
+            }
+            Ok(got)
+        });
         match got {
             Some(got) => {
                 let got = got?;
@@ -354,9 +376,15 @@ impl Socket for Inet {
             let (stack, id) = connected.ok_or(missing)?;
             return Ok(stack.send(id, bytes, None)?);
         };
-        let end = End::towards(address.ip());
-        if self.at(end).is_none() && self.state.lock().bound {
-            return Err(Errno::NETUNREACH);
+        let mut end = End::towards(address.ip());
+        {
+            let state = self.state.lock();
+            if end == End::Inner && state.host_peers.contains(&Some(address)) {
+                end = End::Outer;
+            }
+            if self.at(end).is_none() && state.bound {
+                return Err(Errno::NETUNREACH);
+            }
         }
         let (stack, id) = self.ensure(end)?;
         Ok(stack.send(id, bytes, Some(address))?)
