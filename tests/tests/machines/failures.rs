@@ -1,12 +1,14 @@
 //! What goes wrong is said plainly, with the remedy, and nothing hangs.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ampoule_tests::backend::Backend;
 use ampoule_tests::harness::Case;
-use ampoule_tests::machine::Machine;
+use ampoule_tests::machine::{Machine, PATIENCE};
 use ampoule_tests::{ports, tool};
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
@@ -87,6 +89,13 @@ fn second_interrupt(backend: Backend) -> Result<()> {
     std::io::Write::write_all(&mut stream, b"GET / HTTP/1.1\r\nhost: x\r\n")?;
     crate::http::Client::connect(port)?.get("/healthz")?;
     machine.signal(Signal::INT)?;
+    // Two signals that nobody has looked at yet are one (signal(7)), so the first must have arrived: the server then
+    // listens no more.
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        ensure!(Instant::now() < deadline, "the first interrupt does not stop the server from listening");
+        thread::sleep(Duration::from_millis(10));
+    }
     machine.signal(Signal::INT)?;
     machine.end().map(drop)
 }
