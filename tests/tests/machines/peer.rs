@@ -29,7 +29,8 @@ fn outward(backend: Backend) -> Result<Verdict> {
     };
     let stream_port = echo_streams()?.to_string();
     let datagram_port = echo_datagrams()?.to_string();
-    let arguments = ["--", &host.to_string(), &stream_port, &datagram_port, &ports::free_tcp()?.to_string()];
+    let arguments =
+        ["--publish", "0:7000", "--", &host.to_string(), &stream_port, &datagram_port, &ports::free_tcp()?.to_string()];
     let abort = [("CARGO_PROFILE_RELEASE_PANIC", Path::new("abort"))];
     let image = tool::image_with("tests/guests/peer", &[], &abort)?;
     Machine::start(&image, backend, &arguments)?.end()?.with_status(0)?.with_text(&["the host answers"])?;
