@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use ampoule_tests::harness::{Case, Verdict};
 use ampoule_tests::tool;
@@ -13,8 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn same_bytes() -> Result<()> {
-    let here = tool::image("examples/hello")?;
-    let there = Copy::new(&here)?;
+    let there = Copy::new()?;
     for example in ["hello", "hello-oneline"] {
         let folder = format!("examples/{example}");
         let first = fs::read(tool::image(&folder)?)?;
@@ -30,8 +28,8 @@ fn same_bytes() -> Result<()> {
 struct Copy(PathBuf);
 
 impl Copy {
-    fn new(beside: &Path) -> Result<Self> {
-        let folder = beside.with_file_name(format!("another folder {}", std::process::id()));
+    fn new() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("ampoule in another folder {}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let copy = Self(folder);
         for part in ["abi", "ampoule", "bench", "examples", "exokernel", "host", "os", "tests", "xtask"] {
@@ -45,11 +43,19 @@ impl Copy {
 
     /// Copies a folder, without what is built in it.
     fn take(&self, part: &Path) -> Result<()> {
-        let mut command = Command::new("cp");
-        command.arg("-R").arg(tool::root().join(part)).arg(self.0.join(part));
-        ensure!(command.status()?.success(), "cannot copy {}", part.display());
-        for built in ["target", "guests/target"] {
-            _ = fs::remove_dir_all(self.0.join(part).join(built));
+        let (from, to) = (tool::root().join(part), self.0.join(part));
+        fs::create_dir_all(&to)?;
+        for entry in fs::read_dir(&from).with_context(|| format!("cannot list {}", from.display()))? {
+            let entry = entry?;
+            let below = part.join(entry.file_name());
+            match entry.file_type()?.is_dir() {
+                true if entry.file_name() == "target" => {}
+                true => self.take(&below)?,
+                false => {
+                    fs::copy(entry.path(), self.0.join(&below))
+                        .with_context(|| format!("cannot copy {}", below.display()))?;
+                }
+            }
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `command` | the command line |
+//! | `listeners` | the sockets at which QEMU takes what it forwards |
 //! | `serial` | what comes out of the serial port: text, backtraces, the end |
 //! | `mod` | starts QEMU and stays with it |
 //!
@@ -12,14 +13,16 @@
 //! an orderly stop (the exokernel's `serial`).
 
 mod command;
+mod listeners;
 mod serial;
 
 use crate::process::os::{self, Signals};
 use crate::{Error, Notice, Options, Outcome, Program, Publish};
 use abi::manifest::Manifest;
+use listeners::Listeners;
 use serial::Serial;
 use std::io::{IsTerminal as _, Read as _, Write as _};
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -110,11 +113,11 @@ pub fn run(program: &Program<'_>, options: &Options, setup: &Setup<'_>) -> Resul
     let arguments = command::arguments(program.manifest, options, setup, memory, &forwards);
     let signals = Signals::take()?;
     let mut running = Running::start(&arguments)?;
-    for forward in &forwards {
-        let listening = Notice::Listening { protocol: forward.protocol, port: forward.port, host: forward.host };
-        options.notify.inspect(|notify| notify(&listening));
-    }
-    running.stay(&signals, setup.names)
+    let listeners = Listeners::new(running.child.id(), forwards);
+    running.stay(&signals, setup.names, listeners, &|listening| {
+        let Publish { protocol, host, port } = listening;
+        options.notify.inspect(|notify| notify(&Notice::Listening { protocol, port, host }));
+    })
 }
 
 /// Where the exokernel and the image behind it begin, with room for the exokernel.
@@ -129,8 +132,8 @@ fn stack(program: &Program<'_>, memory: u64) -> u64 {
 fn forwards(manifest: &Manifest, options: &Options) -> Result<Vec<Publish>, Error> {
     const MANY: u16 = 16;
     let mut out = options.publish.clone();
-    for publish in &out {
-        take(publish, options)?;
+    for publish in &mut out {
+        publish.host = take(publish, options)?;
     }
     for listen in manifest.network.iter().flat_map(|n| &n.listen) {
         if listen.first_port == 0 || listen.last_port.saturating_sub(listen.first_port) >= MANY {
@@ -148,11 +151,11 @@ fn forwards(manifest: &Manifest, options: &Options) -> Result<Vec<Publish>, Erro
     Ok(out)
 }
 
-/// Can the host's port be had? QEMU takes it a moment later.
-fn take(publish: &Publish, options: &Options) -> Result<(), Error> {
+/// Can the host's port be had? QEMU takes it a moment later. Gives the address, with a number where any would do.
+fn take(publish: &Publish, options: &Options) -> Result<SocketAddr, Error> {
     let result = match publish.protocol {
-        abi::manifest::Protocol::Tcp => TcpListener::bind(publish.host).map(drop),
-        abi::manifest::Protocol::Udp => UdpSocket::bind(publish.host).map(drop),
+        abi::manifest::Protocol::Tcp => TcpListener::bind(publish.host).and_then(|l| l.local_addr()),
+        abi::manifest::Protocol::Udp => UdpSocket::bind(publish.host).and_then(|s| s.local_addr()),
     };
     result.map_err(|source| {
         let notice = Notice::PortInUse { protocol: publish.protocol, port: publish.port, host: publish.host };
@@ -192,7 +195,13 @@ impl Running {
         Ok(Running { child, serial: ours, output, input })
     }
 
-    fn stay(&mut self, signals: &Signals, names: Option<&dyn Fn(u64) -> Vec<String>>) -> Result<Outcome, Error> {
+    fn stay(
+        &mut self,
+        signals: &Signals,
+        names: Option<&dyn Fn(u64) -> Vec<String>>,
+        mut listeners: Listeners,
+        tell: &dyn Fn(Publish),
+    ) -> Result<Outcome, Error> {
         let mut serial = Serial::new(names);
         let mut asked = false;
         let mut buffer = [0; 4096];
@@ -204,7 +213,8 @@ impl Running {
             let serial_end = if is_open { self.serial.as_fd() } else { signal };
             let output_end = self.output.as_ref().map_or(signal, |o| o.as_fd());
             let input_end = if self.input.is_some() { stdin.as_fd() } else { signal };
-            let ready = os::poll(&[signal, serial_end, output_end, input_end], None);
+            let ready = os::poll(&[signal, serial_end, output_end, input_end], listeners.timeout_ns());
+            listeners.look().into_iter().for_each(tell);
             if ready[0] {
                 while let Some(signal) = signals.next() {
                     let byte = if signal == libc::SIGINT { INTERRUPT } else { STOP };
