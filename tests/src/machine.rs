@@ -73,6 +73,11 @@ impl Machine {
         }
     }
 
+    /// The tool's process number.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends the tool a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill_process(self.pid()?, signal).context("cannot signal the tool")

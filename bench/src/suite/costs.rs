@@ -11,7 +11,7 @@ const ROUNDS: usize = 5;
 const FOLDER: &str = "bench/programs/costs";
 
 pub(super) fn rows(subjects: &Subjects) -> Result<Vec<Row>> {
-    let image = subjects.image(FOLDER, true)?;
+    let image = subjects.image(FOLDER, false)?;
     let native = subjects.native(FOLDER)?;
     let (mut inside, mut outside) = (HashMap::new(), HashMap::new());
     for _ in 0..ROUNDS {

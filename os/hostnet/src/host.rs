@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use device::{
     Error, Family, HostSockets, How, Incoming, Kind, Ready, Received, Resolved, Sent, SocketId, Stack, Watch,
 };
+use memory::Admission;
 use sync::{Guard, SpinLock};
 
 use crate::convert;
@@ -45,6 +46,7 @@ type Locked = SpinLock<Socket>;
 pub struct HostNet {
     device: &'static dyn HostSockets,
     policy: Policy,
+    admission: Admission,
     sockets: SpinLock<Numbers<Locked>>,
     /// Sockets that the driver had no room for.
     starved: SpinLock<Vec<u32>>,
@@ -61,6 +63,7 @@ impl HostNet {
         HostNet {
             device,
             policy,
+            admission: Admission::default(),
             sockets: SpinLock::new(Numbers::new()),
             starved: SpinLock::new(Vec::new()),
             is_starved: AtomicBool::new(false),
@@ -131,8 +134,12 @@ impl HostNet {
     }
 
     /// Adds a socket, unless memory runs short; the far side's is closed then.
-    fn add(&self, number: u32, socket: Socket) -> bool {
-        let low = memory::pages::free_bytes() < (memory::pages::total_bytes() / RESERVE_PART).min(RESERVE_MAX);
+    fn add(&self, number: u32, mut socket: Socket) -> bool {
+        let reserve = (memory::pages::total_bytes() / RESERVE_PART).min(RESERVE_MAX);
+        let promise = self.admission.admit(memory::free_bytes(), 0, reserve);
+        let low = promise.is_none();
+        // A socket that the program asked for is its own affair.
+        socket.promise = promise.filter(|_| socket.phase == Phase::Connected);
         let added = !low && self.sockets.lock().insert(number, Arc::new(SpinLock::new(socket)));
         if !added {
             self.put_off.lock().push((number, Ending::Close));
@@ -164,7 +171,8 @@ impl HostNet {
         tell(state);
     }
 
-    /// A listener has a new connection.
+    /// A listener has a new connection. One that is refused gives its place in the far side's window back, or else so many
+    /// refusals as the backlog has places would end the listening for good.
     fn arrived(&self, header: &EventHeader, listener: &mut Socket) {
         let peer = convert::from_device(&header.peer);
         let arrived = Socket::arrived(peer, convert::from_device(&header.local));
@@ -172,10 +180,13 @@ impl HostNet {
         match peer {
             Some(peer) if room && self.add(header.value, arrived) => {
                 listener.arrivals.push_back(Arrival { number: header.value, peer });
+                return;
             }
             Some(_) if room => {}
             _ => self.put_off.lock().push((header.value, Ending::Close)),
         }
+        listener.owe(1);
+        self.pay(header.socket, listener);
     }
 
     /// A queued send was dealt with.
@@ -233,6 +244,7 @@ impl HostNet {
     }
 
     fn send_stream(&self, number: u32, state: &mut Socket, bytes: &[u8]) -> Result<usize, Error> {
+        state.promise = None;
         if state.under_way > 0 || !state.unsent.is_empty() {
             let room = UNSENT_MAX.saturating_sub(state.unsent.len()).min(bytes.len());
             state.unsent.push(&bytes[..room]).map_err(|_| Error::Errno(NO_BUFFERS))?;

@@ -12,6 +12,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use device::{Error, Kind, Ready, Received, Watch};
+use memory::Promise;
 
 use crate::bytes::ByteQueue;
 use crate::convert;
@@ -62,6 +63,8 @@ pub(crate) struct Socket {
     pub(crate) watch: Option<Arc<dyn Watch>>,
     pub(crate) arrivals: VecDeque<Arrival>,
     pub(crate) backlog: u32,
+    /// What is kept for the program, until it sends something.
+    pub(crate) promise: Option<Promise>,
     /// Bytes or connections that the program has taken and the far side does not know of.
     owed: u32,
     received: ByteQueue,
@@ -98,6 +101,7 @@ impl Socket {
             watch: None,
             arrivals: VecDeque::new(),
             backlog: 0,
+            promise: None,
             owed: 0,
             received: ByteQueue::new(),
             datagrams: VecDeque::new(),
@@ -210,7 +214,8 @@ impl Socket {
         }
     }
 
-    fn owe(&mut self, amount: u32) {
+    /// The far side may be told of so many more bytes or connections that are dealt with.
+    pub(crate) fn owe(&mut self, amount: u32) {
         self.owed = self.owed.saturating_add(amount);
     }
 

@@ -292,3 +292,24 @@ fn what_the_manifest_forbids_is_never_asked_for() {
     assert_eq!(net.connect(id, address("192.0.2.1:53")), Err(Error::Errno(13)));
     assert!(far.operations().iter().all(|o| *o == Operation::Open as u32));
 }
+
+#[test]
+fn refused_connections_give_their_places_back() {
+    const BACKLOG: u32 = 8;
+    let (far, net) = machine(Mode::Now(u32::MAX));
+    let id = net.open(Family::V4, Kind::Stream).expect("open");
+    net.bind(id, address("0.0.0.0:80")).expect("bind");
+    net.listen(id, BACKLOG).expect("listen");
+    for number in 0..100 {
+        // From nowhere, which is as good a reason to refuse as too little memory.
+        let header =
+            EventHeader { event: Event::Accepted as u32, socket: id.0, value: 1000 + number, ..Default::default() };
+        far.state().events.push_back((header, vec![]));
+        net.look();
+        let credits =
+            |s: &State| s.sent.iter().filter(|(h, _)| h.kind == SEND_CREDIT).map(|(h, _)| h.length).sum::<u32>();
+        assert!(number + 1 - credits(&far.state()) < BACKLOG, "{number}");
+    }
+    let closed = far.operations().iter().filter(|o| **o == Operation::Close as u32).count();
+    assert_eq!(closed, 100);
+}

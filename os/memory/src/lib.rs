@@ -4,7 +4,18 @@
 //! takes them in small steps.
 #![cfg_attr(not(test), no_std)]
 
+extern crate alloc;
+
+mod admission;
 mod cache;
 pub mod heap;
 pub mod pages;
 mod runs;
+
+pub use admission::{Admission, Promise};
+
+/// How much is left for whoever asks next, in bytes: free pages, and what the heap holds that nobody uses (a heap that has
+/// grown keeps its pages). Not necessarily in one piece.
+pub fn free_bytes() -> usize {
+    pages::free_bytes() + heap::free_bytes()
+}

@@ -80,7 +80,7 @@ impl Service {
 }
 
 fn world(frames: &'static dyn Frames) -> World<'static> {
-    World { frames, now: now(), memory: memory::pages::free_bytes() + memory::heap::free_bytes() }
+    World { frames, now: now(), memory: &memory::free_bytes }
 }
 
 fn now() -> Instant {

@@ -26,8 +26,7 @@ impl Client {
 
     /// Asks for a path.
     pub(crate) fn get(&mut self, path: &str) -> Result<Answer> {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
-        self.stream.get_mut().write_all(request.as_bytes()).context("the request cannot be sent")?;
+        ask(self.stream.get_mut(), path)?;
         let mut line = String::new();
         self.stream.read_line(&mut line).context("no answer")?;
         let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
@@ -46,6 +45,17 @@ impl Client {
         self.stream.read_exact(&mut body).context("the answer is cut short")?;
         Ok(Answer { status, body: String::from_utf8(body)? })
     }
+}
+
+/// Sends a request for a path.
+pub(crate) fn ask(stream: &mut TcpStream, path: &str) -> Result<()> {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).context("the request cannot be sent")
+}
+
+/// Has an answer come, or the beginning of one?
+pub(crate) fn is_answered(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).is_ok() && stream.peek(&mut [0; 1]).is_ok_and(|length| length > 0)
 }
 
 /// A connection to a port of 127.0.0.1, with an end to every wait.

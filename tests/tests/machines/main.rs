@@ -5,6 +5,7 @@ mod examples;
 mod failures;
 mod guests;
 mod http;
+mod limits;
 mod peer;
 mod reproducible;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Ok(guests) => cases.extend(guests),
         Err(error) => cases.push(Case::new("guests", move || anyhow::bail!("they cannot be listed: {error:#}"))),
     }
+    cases.extend(limits::cases());
     cases.extend(peer::cases());
     cases.extend(reproducible::cases());
     harness::main(cases)

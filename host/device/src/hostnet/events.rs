@@ -104,7 +104,6 @@ impl Hostnet {
             }
             return Ok(None);
         };
-        listener.window -= 1;
         let Some(socket) = self.table.insert(Kind::Stream) else {
             // More connections than this machine can have: refused, and the others are unharmed.
             system::close(accepted);
@@ -114,6 +113,9 @@ impl Hostnet {
         socket.v6 = v6;
         socket.set_descriptor(accepted);
         let value = socket.number;
+        if let Some(listener) = self.table.get(number) {
+            listener.window -= 1; // it is listed only while there is some
+        }
         self.watch(value, accepted);
         let header = EventHeader {
             event: Event::Accepted as u32,

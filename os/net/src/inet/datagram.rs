@@ -100,7 +100,7 @@ impl Inet {
         }
         if datagram.out.is_none() {
             let port = local.map_or(0, |l| l.port());
-            datagram.out = Some(outgoing(port, world.memory).ok_or(ENOBUFS)?);
+            datagram.out = Some(outgoing(port, (world.memory)()).ok_or(ENOBUFS)?);
         }
         let Some(udp) = datagram.udp_mut() else { return Err(ENOBUFS) };
         udp.set_hop_limit(Some((options.hop_limit as u8).max(1)));
@@ -159,8 +159,9 @@ impl Inet {
             self.name_answered(number, remote, payload);
             return true;
         }
-        let most = (world.memory / QUEUE_PART).clamp(QUEUE_MIN, QUEUE_MAX);
-        if datagram.queued_bytes >= most || world.memory < RESERVE || datagram.receive_shut {
+        let memory = (world.memory)();
+        let most = (memory / QUEUE_PART).clamp(QUEUE_MIN, QUEUE_MAX);
+        if datagram.queued_bytes >= most || memory < RESERVE || datagram.receive_shut {
             return true;
         }
         datagram.queued_bytes += payload.len() + OVERHEAD;

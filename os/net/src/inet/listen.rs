@@ -65,13 +65,13 @@ impl Inet {
         if queue.waiting.len() as u32 + queue.embryos >= queue.backlog {
             return;
         }
-        let Some(mut tcp) = with_buffers(world.memory) else { return };
+        let Some((mut tcp, promise)) = with_buffers((world.memory)(), &self.admission) else { return };
         let (local, remote) = flow;
         tcp.set_hop_limit(Some((options.hop_limit as u8).max(1)));
         if tcp.listen(IpListenEndpoint { addr: Some(local.ip().into()), port: local.port() }).is_err() {
             return;
         }
-        let mut connection = Connection::new(tcp, remote);
+        let mut connection = Connection::new(tcp, remote, promise);
         connection.parent = Some(listener);
         let mut socket = Socket::new(family, Kind::Stream, Body::Connection(Box::new(connection)));
         socket.local = Some(local);

@@ -52,6 +52,7 @@ use core::cmp::Reverse;
 use core::net::{IpAddr, SocketAddr};
 use device::{Capabilities, Frames};
 use index::Index;
+use memory::Admission;
 use phy::Phy;
 use resolve::Resolver;
 use slab::Slab;
@@ -72,8 +73,8 @@ pub(crate) struct World<'a> {
     pub(crate) frames: &'a dyn Frames,
     /// The monotonic time.
     pub(crate) now: Instant,
-    /// Bytes of memory that nobody has.
-    pub(crate) memory: usize,
+    /// Bytes of memory that nobody has, at this moment.
+    pub(crate) memory: &'a dyn Fn() -> usize,
 }
 
 /// A connection: our end, the other end.
@@ -98,6 +99,7 @@ pub(crate) struct Inet {
     /// For frames that are nobody's: what smoltcp itself answers (ARP, echo, resets).
     nobody: SocketSet<'static>,
     sockets: Slab,
+    admission: Admission,
     /// Connections, by both ends.
     flows: Index,
     /// Bound sockets, by kind and port.
@@ -136,6 +138,7 @@ impl Inet {
             addressing,
             nobody: SocketSet::new(Vec::new()),
             sockets: Slab::default(),
+            admission: Admission::default(),
             flows: Index::default(),
             ports: Index::default(),
             key: random.hash_key(),

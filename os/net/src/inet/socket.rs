@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use device::{Family, Kind, Ready, Watch};
+use memory::Promise;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::{tcp, udp};
 use smoltcp::time::Instant;
@@ -68,11 +69,13 @@ pub(super) struct Connection {
     pub(super) consumed: usize,
     /// It became readable in this epoch ([`super::Inet`]'s), and nothing was sent on it since.
     pub(super) epoch: u32,
+    /// What is kept for the program, until it sends something.
+    pub(super) promise: Option<Promise>,
 }
 
 impl Connection {
     /// Around a socket of smoltcp's, with this other end.
-    pub(super) fn new(tcp: tcp::Socket<'static>, remote: SocketAddr) -> Self {
+    pub(super) fn new(tcp: tcp::Socket<'static>, remote: SocketAddr, promise: Promise) -> Self {
         let mut set = SocketSet::new(alloc::vec::Vec::with_capacity(1));
         let handle = set.add(tcp);
         Self {
@@ -86,6 +89,7 @@ impl Connection {
             starved: false,
             consumed: 0,
             epoch: 0,
+            promise: Some(promise),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::errno::{
 };
 use core::net::{IpAddr, SocketAddr};
 use device::{Error, How, Received};
+use memory::{Admission, Promise};
 use smoltcp::socket::tcp::{self, CongestionControl, State};
 use smoltcp::time::Duration;
 use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
@@ -25,12 +26,11 @@ const RESERVE: usize = 192 << 10;
 /// Dirty sockets go out once they are so many, whoever else may follow.
 const BURST: usize = 64;
 
-/// A socket with buffers; `None` where memory is short: the served ones are not to suffer for a new one.
-pub(super) fn with_buffers(memory: usize) -> Option<tcp::Socket<'static>> {
+/// A socket with buffers, and what is promised to its program; `None` where memory is short: the served ones are not to
+/// suffer for a new one.
+pub(super) fn with_buffers(memory: usize, admission: &Admission) -> Option<(tcp::Socket<'static>, Promise)> {
     let size = (memory / PART).clamp(BUFFER_MIN, BUFFER_MAX).next_power_of_two().min(BUFFER_MAX);
-    if memory < RESERVE + 2 * size {
-        return None;
-    }
+    let promise = admission.admit(memory, 2 * size, RESERVE)?;
     let buffer = || {
         let mut bytes = alloc::vec::Vec::new();
         // The memory may be free in smaller pieces only.
@@ -46,7 +46,7 @@ pub(super) fn with_buffers(memory: usize) -> Option<tcp::Socket<'static>> {
     socket.set_ack_delay(Some(Duration::from_millis(40)));
     socket.set_congestion_control(CongestionControl::Reno);
     socket.set_timeout(Some(CONNECTING));
-    Some(socket)
+    Some((socket, promise))
 }
 
 impl Inet {
@@ -83,7 +83,7 @@ impl Inet {
         if self.flow(hash, (local, remote)).is_some() {
             return Err(crate::errno::EADDRNOTAVAIL);
         }
-        let mut tcp = with_buffers(world.memory).ok_or(ENOBUFS)?;
+        let (mut tcp, promise) = with_buffers((world.memory)(), &self.admission).ok_or(ENOBUFS)?;
         tcp.set_hop_limit(Some(hop_limit.max(1)));
         let ends =
             (IpEndpoint::new(remote.ip().into(), remote.port()), IpListenEndpoint { addr: Some(ip.into()), port });
@@ -92,7 +92,7 @@ impl Inet {
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         socket.local = Some(local);
         socket.error = None;
-        socket.body = Body::Connection(alloc::boxed::Box::new(Connection::new(tcp, remote)));
+        socket.body = Body::Connection(alloc::boxed::Box::new(Connection::new(tcp, remote, promise)));
         self.flows.insert(hash, number);
         self.touch(number);
         self.transmit(world);
@@ -113,6 +113,7 @@ impl Inet {
         if connection.send_shut {
             return Err(EPIPE);
         }
+        connection.promise = None;
         let taken = connection.tcp_mut().send_slice(bytes).map_err(|_| EPIPE)?;
         if taken < bytes.len() {
             connection.starved = true;

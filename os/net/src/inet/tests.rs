@@ -23,7 +23,7 @@ impl Station {
         let frames = TracedFrames::new(end);
         let network =
             Network { address: Some(([10, 0, 0, last], 24)), gateway: None, name_server: Some([10, 0, 0, 2]) };
-        let world = World { frames: &frames, now: Instant::ZERO, memory: MEMORY };
+        let world = World { frames: &frames, now: Instant::ZERO, memory: &|| MEMORY };
         let inet = Inet::new(world, network, [last; 32]);
         Self { frames, inet, memory: MEMORY }
     }
@@ -44,7 +44,9 @@ macro_rules! call {
     ($pair:expr, $side:expr, $method:ident $(, $argument:expr)*) => {{
         let now = Instant::from_micros($pair.now_us as i64);
         let station = &mut $pair.stations[$side];
-        let world = World { frames: &station.frames, now, memory: station.memory };
+        let memory = station.memory;
+        let memory = move || memory;
+        let world = World { frames: &station.frames, now, memory: &memory };
         station.inet.$method(world $(, $argument)*)
     }};
 }
@@ -322,7 +324,7 @@ fn an_end_that_comes_again_still_acknowledges_ours() {
     let number = u32::from_be_bytes([end[42], end[43], end[44], end[45]]) + 1;
     end[42..46].copy_from_slice(&number.to_be_bytes());
     let world =
-        World { frames: &pair.stations[1].frames, now: Instant::from_micros(pair.now_us as i64), memory: MEMORY };
+        World { frames: &pair.stations[1].frames, now: Instant::from_micros(pair.now_us as i64), memory: &|| MEMORY };
     pair.stations[1].inet.ingress(world, &end, true);
     pair.stations[1].inet.poll(world);
     assert_eq!(pair.stations[1].inet.sockets.numbers().count(), 1, "only the listener is left");
