@@ -26,7 +26,7 @@ impl Client {
 
     /// Asks for a path.
     pub(crate) fn get(&mut self, path: &str) -> Result<Answer> {
-        ask(self.stream.get_mut(), path)?;
+        ask(self.stream.get_ref(), path)?;
         let mut line = String::new();
         self.stream.read_line(&mut line).context("no answer")?;
         let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
@@ -48,7 +48,7 @@ impl Client {
 }
 
 /// Sends a request for a path.
-pub(crate) fn ask(stream: &mut TcpStream, path: &str) -> Result<()> {
+pub(crate) fn ask(mut stream: &TcpStream, path: &str) -> Result<()> {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).context("the request cannot be sent")
 }

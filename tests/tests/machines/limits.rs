@@ -52,7 +52,7 @@ fn more_connections_than_memory(backend: Backend) -> Result<()> {
         // Each asks, so that it takes as much memory as a client does. Under QEMU a refused one hears nothing at first,
         // and so none of them waits for its answer.
         match http::connect(port) {
-            Ok(mut stream) if http::ask(&mut stream, "/").is_ok() => crowd.push(stream),
+            Ok(stream) if http::ask(&stream, "/").is_ok() => crowd.push(stream),
             _ => refused += 1,
         }
         if number % 100 == 0 {
