@@ -34,6 +34,9 @@ pub struct Vcpu {
     pub frame: Frame,
     /// When the guest's first instruction ran, and when `main` was called, as TSC values: for the start-up figures.
     pub marks: [AtomicU64; 2],
+    /// Where the console itself cannot say that its input has ended (a virtio-console of one port): how many bytes of it
+    /// there are in all, and 1 more. 0: not known yet. Comes with [`EVENT_INPUT`].
+    pub input_end: AtomicU64,
 }
 
 /// What an upcall interrupted.
@@ -70,10 +73,16 @@ pub const EVENT_STOP: u64 = 1 << 63;
 /// [`Vcpu::events`]: the operator's terminal sent an interrupt; the guest's programs see SIGINT.
 pub const EVENT_INTERRUPT: u64 = 1 << 62;
 
+/// [`Vcpu::events`]: [`Vcpu::input_end`] is known now.
+pub const EVENT_INPUT: u64 = 1 << 61;
+
 /// [`Vcpu::events`]: device `index` has used buffers.
 pub const fn event_bit(index: usize) -> u64 {
     1 << index
 }
+
+/// The events that whoever looks at the devices answers for: all of them, and [`EVENT_INPUT`].
+pub const DEVICE_EVENTS: u64 = (event_bit(crate::boot::MAX_DEVICES) - 1) | EVENT_INPUT;
 
 /// Exception vector: divide error.
 pub const VECTOR_DIVIDE: u64 = 0;

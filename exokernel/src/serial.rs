@@ -1,10 +1,13 @@
-//! The serial port (16550, port 0x3f8): emergency output, and the operator's two wishes.
+//! The serial port (16550, port 0x3f8): emergency output, and what the operator's side has to say.
 //!
 //! Output always works and needs nothing set up. Input is a control line, not a terminal: the byte 3 (what Ctrl-C sends)
-//! asks for an interrupt, the byte 4 for an orderly stop. Everything else is dropped.
+//! asks for an interrupt, the byte 4 for an orderly stop. The byte 26 (Ctrl-Z), a number in decimal digits and a newline
+//! tell how many bytes the console's input has in all, because a virtio-console has no end. Everything else is dropped.
 
 use crate::cpu::{in8, out8};
-use abi::vcpu::{EVENT_INTERRUPT, EVENT_STOP};
+use crate::upcall;
+use abi::vcpu::{EVENT_INPUT, EVENT_INTERRUPT, EVENT_STOP};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const BASE: u16 = 0x3f8;
 /// The line it interrupts on (ISA).
@@ -12,17 +15,20 @@ pub const LINE: u32 = 4;
 /// How often to look for room before a byte is dropped: a machine whose port nobody reads must not hang.
 const PATIENCE: u32 = 1_000_000;
 
-/// Turns on the FIFO and the interrupt for input.
+/// Turns on the interrupt for input. The FIFO stays off: turning it on drops what has arrived, and something may have been
+/// said already.
 pub fn listen() {
-    out8(BASE + 2, 0x07); // FIFOs on and empty, an interrupt for every byte
     out8(BASE + 4, 0x0b); // DTR, RTS, OUT2 (which lets interrupts through)
     out8(BASE + 1, 0x01); // received data
 }
 
+/// The number that is being told, as far as it has come.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
 /// The event bits that waiting input asks for.
 pub fn events() -> u64 {
     let mut events = 0;
-    // A missing port reads as all ones, for ever; a real one never holds more than its FIFO.
+    // A missing port reads as all ones, for ever; a real one is asked again when more comes.
     for _ in 0..64 {
         if in8(BASE + 5) & 1 == 0 {
             break;
@@ -30,6 +36,19 @@ pub fn events() -> u64 {
         events |= match in8(BASE) {
             3 => EVENT_INTERRUPT,
             4 => EVENT_STOP,
+            26 => {
+                NUMBER.store(0, Relaxed);
+                0
+            }
+            digit @ b'0'..=b'9' => {
+                let number = NUMBER.load(Relaxed).wrapping_mul(10);
+                NUMBER.store(number.wrapping_add(u64::from(digit - b'0')), Relaxed);
+                0
+            }
+            b'\n' => {
+                upcall::set_input_end(NUMBER.load(Relaxed));
+                EVENT_INPUT
+            }
             _ => 0,
         };
     }

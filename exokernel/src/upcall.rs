@@ -43,6 +43,13 @@ pub fn set_events(bits: u64) {
     }
 }
 
+/// Says how many bytes the console's input has in all.
+pub fn set_input_end(bytes: u64) {
+    if BLOCK.load(Relaxed) != 0 {
+        block().input_end.store(bytes.wrapping_add(1), Relaxed);
+    }
+}
+
 /// The event bits that the guest has not taken.
 pub fn events() -> u64 {
     block().events.load(Relaxed)

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -45,9 +45,20 @@ enum Stream {
 impl Machine {
     /// Runs an image with more of the tool's arguments.
     pub fn start(image: &Path, backend: Backend, arguments: &[&str]) -> Result<Self> {
+        Self::spawn(image, backend, arguments, Stdio::null())
+    }
+
+    /// The same, and what is its standard input.
+    pub fn start_fed(image: &Path, backend: Backend, arguments: &[&str]) -> Result<(Self, ChildStdin)> {
+        let mut machine = Self::spawn(image, backend, arguments, Stdio::piped())?;
+        let input = machine.child.stdin.take().context("the tool has no input")?;
+        Ok((machine, input))
+    }
+
+    fn spawn(image: &Path, backend: Backend, arguments: &[&str], input: Stdio) -> Result<Self> {
         let mut command = Command::new(tool::tool()?);
         command.arg("run").arg(image).args(backend.flags()).args(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().context("cannot start the tool")?;
         let (sender, lines) = channel();
         read(child.stdout.take(), Stream::Output, &sender);

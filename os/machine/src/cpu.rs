@@ -34,6 +34,11 @@ pub fn take_events(bits: u64) -> u64 {
     arch::vcpu().events.fetch_and(!bits, Ordering::AcqRel) & bits
 }
 
+/// How many bytes the console's input has in all, once the far side has said so.
+pub fn input_end() -> Option<u64> {
+    arch::vcpu().input_end.load(Ordering::Relaxed).checked_sub(1)
+}
+
 /// Did a slice end while upcalls were masked? Clears it.
 pub fn take_pending() -> bool {
     let pending = &arch::vcpu().pending;

@@ -50,9 +50,6 @@ const POLL_EVERY: u32 = 64;
 /// Deadlines are looked at at least every so many switches.
 const TIMERS_EVERY: u32 = 16;
 
-/// The events that pollers answer for.
-const DEVICE_EVENTS: u64 = abi::vcpu::event_bit(abi::boot::MAX_DEVICES) - 1;
-
 impl Sched {
     fn push(&mut self, thread: *mut Inner) {
         // SAFETY: a live thread's, by the module's first rule.
@@ -349,7 +346,7 @@ fn switch(from: &Inner, to: *mut Inner) {
 #[cold]
 fn idle() {
     // Before the pollers look: an event that comes later stays, and ends the wait below at once.
-    cpu::take_events(DEVICE_EVENTS);
+    cpu::take_events(abi::vcpu::DEVICE_EVENTS);
     if poller::ask() {
         return;
     }

@@ -204,8 +204,11 @@ struct Source {
     posted: bool,
     /// Full buffers: their numbers, how far they were read, and where they end.
     full: VecDeque<(u16, usize, usize)>,
-    /// A used length of 0 ends the input (our own device).
+    /// A used length of 0 ends the input (our own device). Otherwise the far side tells its length
+    /// ([`abi::vcpu::Vcpu::input_end`]).
     empty_ends: bool,
+    /// Bytes that have arrived.
+    received: u64,
     ended: bool,
 }
 
@@ -213,7 +216,7 @@ impl Source {
     fn new(mut queue: Queue, empty_ends: bool) -> Option<Self> {
         queue.disarm();
         let memory = Block::new(BUFFERS.min(queue.size()), BUFFER)?;
-        Some(Self { queue, memory, posted: false, full: VecDeque::new(), empty_ends, ended: false })
+        Some(Self { queue, memory, posted: false, full: VecDeque::new(), empty_ends, received: 0, ended: false })
     }
 
     fn read(&mut self, into: &mut [u8]) -> Input {
@@ -248,8 +251,15 @@ impl Source {
                     self.post(buffer);
                     continue;
                 }
-                _ => self.full.push_back((buffer, 0, length)),
+                _ => {
+                    self.received += length as u64;
+                    self.full.push_back((buffer, 0, length));
+                }
             }
+            news = true;
+        }
+        if !self.ended && !self.empty_ends && platform::input_end().is_some_and(|end| self.received >= end) {
+            self.ended = true;
             news = true;
         }
         news

@@ -36,9 +36,14 @@ mod real {
         machine::gate::kick(device, queue);
     }
 
-    /// Lets the far side work for up to `ns`.
+    /// Lets the far side work for `ns`. An event that is pending ends the gate's wait at once: those of devices are taken
+    /// (whoever sleeps next looks at every device first), and with others, such as a stop, the time passes here.
     pub(crate) fn pause(ns: u64) {
-        machine::gate::wait(machine::clock::monotonic_ns() + ns);
+        let until = machine::clock::monotonic_ns() + ns;
+        machine::cpu::take_events(abi::vcpu::DEVICE_EVENTS);
+        while machine::clock::monotonic_ns() < until {
+            machine::gate::wait(until);
+        }
     }
 
     /// The devices that this machine has.
@@ -46,6 +51,11 @@ mod real {
         let boot = machine::boot();
         let count = (boot.device_count as usize).min(boot.devices.len());
         &boot.devices[..count]
+    }
+
+    /// How many bytes the console's input has in all, if that is known from elsewhere than the device.
+    pub(crate) fn input_end() -> Option<u64> {
+        machine::cpu::input_end()
     }
 
     /// Is the machine about to end, so that output must be out before `flush` returns?
@@ -73,6 +83,8 @@ mod fake {
     std::thread_local! {
         /// What a test wants done when a queue is kicked.
         pub(crate) static ON_KICK: RefCell<Option<Action>> = const { RefCell::new(None) };
+        /// What [`input_end`] says.
+        pub(crate) static INPUT_END: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
     }
 
     pub(crate) fn allocate(bytes: usize) -> Option<NonNull<u8>> {
@@ -103,6 +115,10 @@ mod fake {
 
     pub(crate) fn devices() -> &'static [abi::boot::Device] {
         &[]
+    }
+
+    pub(crate) fn input_end() -> Option<u64> {
+        INPUT_END.get()
     }
 
     pub(crate) fn ending() -> bool {

@@ -175,6 +175,23 @@ fn console_output_is_out_at_once_where_kicks_are_cheap() {
 }
 
 #[test]
+fn input_without_an_end_of_its_own_ends_after_as_many_bytes_as_the_far_side_says() {
+    let (handle, opened) = device(EVENT_IDX, &wanted(&[16, 16]), &[]);
+    let console = Box::leak(Box::new(Console::new(opened, false, false).unwrap()));
+    let mut buffer = [0; 8];
+    assert_eq!(console.read(&mut buffer), Input::Empty);
+    assert!(fill(&mut handle.0.borrow_mut(), 0, b"typed"));
+    assert!(console.poll());
+    crate::platform::INPUT_END.set(Some(7));
+    assert!(!console.poll(), "two bytes are on their way");
+    assert_eq!(console.read(&mut buffer), Input::Bytes(5));
+    assert_eq!(console.read(&mut buffer), Input::Empty);
+    assert!(fill(&mut handle.0.borrow_mut(), 0, b"up"));
+    assert_eq!(console.read(&mut buffer), Input::Bytes(2));
+    assert_eq!(console.read(&mut buffer), Input::End);
+}
+
+#[test]
 fn console_input_is_asked_for_by_reading_and_ends() {
     let (handle, opened) = device(EVENT_IDX, &wanted(&[16, 16, 16]), &[]);
     let console = Box::leak(Box::new(Console::new(opened, true, false).unwrap()));

@@ -5,6 +5,7 @@ mod examples;
 mod failures;
 mod guests;
 mod http;
+mod input;
 mod limits;
 mod peer;
 mod reproducible;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Ok(guests) => cases.extend(guests),
         Err(error) => cases.push(Case::new("guests", move || anyhow::bail!("they cannot be listed: {error:#}"))),
     }
+    cases.extend(input::cases());
     cases.extend(limits::cases());
     cases.extend(peer::cases());
     cases.extend(reproducible::cases());

@@ -5,13 +5,15 @@ use crate::{Options, Publish};
 use abi::manifest::{Manifest, Protocol};
 use std::fmt::Write as _;
 
-/// All arguments. `forwards` are the ports that QEMU's user networking passes on.
+/// All arguments. `forwards` are the ports that QEMU's user networking passes on, `output` is the descriptor that takes the
+/// console's output.
 pub(super) fn arguments(
     manifest: &Manifest,
     options: &Options,
     setup: &Setup<'_>,
     memory: u64,
     forwards: &[Publish],
+    output: i32,
 ) -> Vec<String> {
     let machine = match setup.machine {
         // Without ACPI QEMU starts it by qboot, quickly, and names its devices on the kernel command line.
@@ -49,7 +51,7 @@ pub(super) fn arguments(
         device(format!("virtio-net-{suffix}{modern},netdev=net{rom}"));
         out.extend(["-netdev".to_owned(), netdev(setup.network, manifest, forwards)]);
     }
-    out.extend(["-chardev", "stdio,id=console,signal=off"].map(str::to_owned));
+    out.extend(["-chardev".to_owned(), format!("stdio,id=console,signal=off,logfile=/dev/fd/{output}")]);
     out
 }
 
@@ -144,7 +146,7 @@ mod tests {
         let setup =
             Setup { image: Path::new("a.img"), machine, accelerator: Accelerator::Tcg, network: &network, names: None };
         let forward = Publish { host: ([127, 0, 0, 1], 8080).into(), ..Publish::default_for(Protocol::Tcp, 80) };
-        arguments(manifest, options, &setup, 8 << 20, &[forward]).join(" ")
+        arguments(manifest, options, &setup, 8 << 20, &[forward], 3).join(" ")
     }
 
     #[test]

@@ -3,16 +3,20 @@
 //! | file | what it does |
 //! |---|---|
 //! | `command` | the command line |
+//! | `input` | standard input, and how its end gets through |
 //! | `listeners` | the sockets at which QEMU takes what it forwards |
 //! | `serial` | what comes out of the serial port: text, backtraces, the end |
 //! | `mod` | starts QEMU and stays with it |
 //!
-//! The program's input and output are a virtio console, which is QEMU's standard input and output. Output passes through
-//! this process, because QEMU makes what it writes to non-blocking, which nobody wants of his terminal. The serial port is the emergency line: QEMU's end of a socket pair, which is also QEMU's standard error. Our end takes
+//! The program's input and output are a virtio console. Both pass through this process: QEMU cannot read a terminal from a
+//! process group in the background, nor tell the machine that its input has ended; and what its virtio-console cannot
+//! write at once it drops (`flush_buf` in hw/char/virtio-console.c). So the console's output goes to nowhere, where it
+//! always fits, and what we read is the log of it, which QEMU writes to the last byte, waiting where it must. The serial port is the emergency line: QEMU's end of a socket pair, which is also QEMU's standard error. Our end takes
 //! reports and QEMU's own complaints, and carries the operator's wishes in: one byte asks for an interrupt, one for
 //! an orderly stop (the exokernel's `serial`).
 
 mod command;
+mod input;
 mod listeners;
 mod serial;
 
@@ -21,14 +25,15 @@ use crate::{Error, Notice, Options, Outcome, Program, Publish};
 use abi::manifest::Manifest;
 use listeners::Listeners;
 use serial::Serial;
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{PipeReader, pipe};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// The program that is started.
 pub const PROGRAM: &str = "qemu-system-x86_64";
@@ -110,9 +115,9 @@ pub fn run(program: &Program<'_>, options: &Options, setup: &Setup<'_>) -> Resul
         (Network::User, Some(_)) => forwards(program.manifest, options)?,
         _ => Vec::new(),
     };
-    let arguments = command::arguments(program.manifest, options, setup, memory, &forwards);
     let signals = Signals::take()?;
-    let mut running = Running::start(&arguments)?;
+    let mut running =
+        Running::start(|output| command::arguments(program.manifest, options, setup, memory, &forwards, output))?;
     let listeners = Listeners::new(running.child.id(), forwards);
     running.stay(&signals, setup.names, listeners, &|listening| {
         let Publish { protocol, host, port } = listening;
@@ -169,20 +174,21 @@ struct Running {
     child: Child,
     serial: UnixStream,
     /// The console's output, until its end.
-    output: Option<ChildStdout>,
-    /// Where our terminal's input goes; QEMU cannot read a terminal from a process group in the background.
-    input: Option<ChildStdin>,
+    output: Option<PipeReader>,
 }
 
 impl Running {
-    fn start(arguments: &[String]) -> Result<Running, Error> {
+    /// `arguments` are those for a console whose output is logged to the descriptor of this number.
+    fn start(arguments: impl FnOnce(i32) -> Vec<String>) -> Result<Running, Error> {
         let (ours, theirs) =
             UnixStream::pair().map_err(|source| Error::System { what: "make a socket pair", source })?;
-        let is_terminal = std::io::stdin().is_terminal();
+        let (output, log) = pipe().map_err(|source| Error::System { what: "make a pipe", source })?;
+        // For QEMU to inherit, under the same number.
+        rustix::io::fcntl_setfd(&log, rustix::io::FdFlags::empty())
+            .map_err(|errno| Error::System { what: "hand QEMU a pipe", source: errno.into() })?;
         let mut command = Command::new(PROGRAM);
-        command.args(arguments);
-        command.stdin(if is_terminal { Stdio::piped() } else { Stdio::inherit() });
-        command.stdout(Stdio::piped());
+        command.args(arguments(log.as_raw_fd()));
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
         command.stderr(Stdio::from(OwnedFd::from(theirs)));
         // Its own group: the terminal's Ctrl-C is for us to pass on.
         command.process_group(0);
@@ -190,9 +196,14 @@ impl Running {
             std::io::ErrorKind::NotFound => Error::NoQemu,
             _ => Error::System { what: "start qemu-system-x86_64", source },
         })?;
-        drop(command); // and with it our copy of QEMU's end
-        let (input, output) = (child.stdin.take(), child.stdout.take());
-        Ok(Running { child, serial: ours, output, input })
+        drop((command, log)); // our copies of QEMU's ends
+        let input = child.stdin.take();
+        let running = Running { child, serial: ours, output: Some(output) };
+        let serial = running.serial.try_clone().map_err(|source| Error::System { what: "copy a socket", source })?;
+        if let Some(input) = input {
+            input::pass_on(input, serial);
+        }
+        Ok(running)
     }
 
     fn stay(
@@ -207,13 +218,11 @@ impl Running {
         let mut buffer = [0; 4096];
         let mut is_open = true;
         while is_open || self.output.is_some() {
-            let stdin = std::io::stdin();
             // The signals' descriptor stands in for whatever is closed or not there.
             let signal = signals.handle.as_fd();
             let serial_end = if is_open { self.serial.as_fd() } else { signal };
             let output_end = self.output.as_ref().map_or(signal, |o| o.as_fd());
-            let input_end = if self.input.is_some() { stdin.as_fd() } else { signal };
-            let ready = os::poll(&[signal, serial_end, output_end, input_end], listeners.timeout_ns());
+            let ready = os::poll(&[signal, serial_end, output_end], listeners.timeout_ns());
             listeners.look().into_iter().for_each(tell);
             if ready[0] {
                 while let Some(signal) = signals.next() {
@@ -227,9 +236,6 @@ impl Running {
             }
             if ready[2] {
                 self.pass_output(&mut buffer);
-            }
-            if ready[3] && self.input.is_some() {
-                self.pass_input(&mut buffer);
             }
             if ready[1] {
                 match self.serial.read(&mut buffer) {
@@ -259,14 +265,6 @@ impl Running {
                 let mut out = std::io::stdout().lock();
                 let _ = out.write_all(&buffer[..length]).and_then(|()| out.flush());
             }
-        }
-    }
-
-    fn pass_input(&mut self, buffer: &mut [u8]) {
-        let length = std::io::stdin().lock().read(buffer).unwrap_or(0);
-        let passed = self.input.as_mut().is_some_and(|input| input.write_all(&buffer[..length]).is_ok());
-        if length == 0 || !passed {
-            self.input = None;
         }
     }
 }
