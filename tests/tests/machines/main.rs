@@ -8,6 +8,7 @@ mod http;
 mod input;
 mod limits;
 mod peer;
+mod random;
 mod reproducible;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     cases.extend(input::cases());
     cases.extend(limits::cases());
     cases.extend(peer::cases());
+    cases.extend(random::cases());
     cases.extend(reproducible::cases());
     harness::main(cases)
 }
