@@ -2,12 +2,13 @@
 
 use image::debug::Symboliser;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
 
 /// The lines of a backtrace. `frames` are return addresses, innermost first; `base` is where the image lies, `digest` its
-/// own, and `debug` its debug file, which need not exist.
-pub(crate) fn render(frames: &[u64], base: u64, digest: &[u8; 32], debug: Option<&Path>) -> String {
-    let file = debug.and_then(|path| std::fs::read(path).ok());
+/// own, and `debug` its debug file, if there is one.
+pub(crate) fn render(frames: &[u64], base: u64, digest: &[u8; 32], debug: Option<&File>) -> String {
+    let file = debug.and_then(whole);
     let symboliser = file.as_deref().and_then(|file| Symboliser::new(file, Some(digest)).ok());
     let mut out = String::new();
     for (number, frame) in frames.iter().enumerate() {
@@ -26,6 +27,12 @@ pub(crate) fn render(frames: &[u64], base: u64, digest: &[u8; 32], debug: Option
         }
     }
     out
+}
+
+/// A file's bytes from its beginning on, however often it was read.
+fn whole(mut file: &File) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).ok().map(|_| bytes)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 
 mod backtrace;
 mod error;
+pub mod jail;
 mod options;
 pub mod process;
 pub mod qemu;

@@ -12,6 +12,7 @@ use super::strings::Strings;
 use super::tender::{CONTROL, CONTROL_SET, EVENTS, INPUT_SET, LAST, TOKEN_CONTROL, TOKEN_INPUT};
 use super::tender::{Moment, Tender, Upcall};
 use super::{boot, filter, gate, load, signals, tender, vdso};
+use crate::jail;
 use crate::{Error, Program};
 use abi::PAGE_SIZE;
 use abi::address::BusAddr;
@@ -66,6 +67,8 @@ pub(crate) fn start(plan: Plan<'_>) -> Error {
 }
 
 fn build(plan: Plan<'_>) -> Result<(u64, Box<Last>), Error> {
+    // Before the life is tied: a change of user unties it (PR_SET_PDEATHSIG(2const)).
+    jail::drop_root(false)?;
     die_with(plan.parent)?;
     let network = plan.rings.hostnet().is_some();
     descriptors(plan.control)?;

@@ -35,6 +35,7 @@ mod strings;
 mod tender;
 mod vdso;
 
+use crate::jail::Jail;
 use crate::{Error, Options, Outcome, Program};
 use layout::Layout;
 use rings::Rings;
@@ -70,7 +71,9 @@ pub fn run(program: &Program<'_>, options: &Options) -> Result<Outcome, Error> {
                 return Err(Error::Damaged);
             }
             os::send(ours.as_fd(), &[&message::Head::new(message::Kind::Done).bytes()], None);
-            parent::Parent::new(program, options, child, ours, signals).stay()
+            let parent = parent::Parent::new(program, options, child, ours, signals);
+            Jail::new(program.manifest, &options.publish).enter()?;
+            parent.stay()
         }
     }
 }

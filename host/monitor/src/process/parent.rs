@@ -10,6 +10,7 @@ use abi::vcpu::{EVENT_INTERRUPT, EVENT_STOP};
 use host_device::{bytes_of, value_of};
 use rustix::io::Errno;
 use std::collections::HashMap;
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Look-ups that the child may have under way; it asks for no more.
@@ -30,6 +31,8 @@ pub(crate) struct Parent<'a> {
     /// A first signal was passed on; the next one ends the machine.
     asked_to_stop: bool,
     report: Option<String>,
+    /// The image's debug file, open already: later no file can be opened any more.
+    debug: Option<File>,
 }
 
 impl<'a> Parent<'a> {
@@ -53,6 +56,7 @@ impl<'a> Parent<'a> {
             looked_up: HashMap::new(),
             asked_to_stop: false,
             report: None,
+            debug: options.debug.as_deref().and_then(|path| File::open(path).ok()),
         }
     }
 
@@ -116,7 +120,7 @@ impl<'a> Parent<'a> {
             Some(Kind::Backtrace) => {
                 let frames: Vec<u64> = body.as_chunks::<8>().0.iter().map(|f| u64::from_le_bytes(*f)).collect();
                 let base = u64::from(head.value) << 32 | u64::from(head.socket);
-                eprint!("{}", crate::backtrace::render(&frames, base, &self.digest, self.options.debug.as_deref()));
+                eprint!("{}", crate::backtrace::render(&frames, base, &self.digest, self.debug.as_ref()));
                 self.say(Head::new(Kind::Done), &[], None);
             }
             Some(Kind::Request) => self.request(head, body),
