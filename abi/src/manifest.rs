@@ -3,6 +3,8 @@
 //! The builder makes it from `[package.metadata.ampoule]` and checks every key; here it is CBOR (RFC 8949), the same
 //! bytes for the same manifest. The library OS enforces it in the guest, and whoever is below the gate does so again.
 
+mod sealed;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use minicbor::{CborLen, Decode, Encode};

@@ -235,7 +235,7 @@ struct Strings {
 
 impl Strings {
     /// The manifest's strings with the command line's changes.
-    fn build(image: &Image, line: &str) -> Strings {
+    fn build(image: &Image, line: &[u8]) -> Strings {
         let sealed = image.bytes(image.header.strings);
         let room = sealed.len() as u64 + COMMAND_LINE_MAX.min(line.len() * 2) as u64;
         let pages = (STRINGS_AT + room).div_ceil(PAGE_SIZE);
@@ -254,13 +254,15 @@ impl Strings {
                 strings.arguments += 1;
             }
         }
-        for word in given.into_iter().flatten() {
-            strings.push(command_line::decode(word));
-            strings.arguments += 1;
+        if let Some(given) = given {
+            for word in given {
+                strings.push(command_line::decode(word));
+                strings.arguments += 1;
+            }
         }
         for word in words.take(image.header.environment_count as usize) {
             let name = word.split(|b| *b == b'=').next().unwrap_or_default();
-            let same = |w: &str| command_line::decode(w).take_while(|b| *b != b'=').eq(name.iter().copied());
+            let same = |w: &[u8]| command_line::decode(w).take_while(|b| *b != b'=').eq(name.iter().copied());
             if !command_line::environment(line).any(same) {
                 strings.push(word.iter().copied());
                 strings.environment += 1;

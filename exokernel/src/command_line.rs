@@ -13,66 +13,85 @@
 
 use abi::boot::NetworkConfig;
 
+/// All words. They are bytes: nothing here depends on more than ASCII.
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty())
+}
+
 /// The words before ` -- `.
-pub fn options(line: &str) -> impl Iterator<Item = &str> {
-    line.split_ascii_whitespace().take_while(|w| *w != "--")
+fn options(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    words(line).take_while(|w| *w != b"--")
 }
 
 /// The program's arguments, still encoded, or `None` if the line leaves them to the manifest.
-pub fn arguments(line: &str) -> Option<impl Iterator<Item = &str>> {
-    let mut words = line.split_ascii_whitespace();
-    words.find(|w| *w == "--")?;
+pub fn arguments(line: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let mut words = words(line);
+    words.find(|w| *w == b"--")?;
     Some(words.filter(|w| !w.starts_with(DEVICE)))
 }
 
 /// The environment entries, still encoded.
-pub fn environment(line: &str) -> impl Iterator<Item = &str> {
-    options(line).filter_map(|w| w.strip_prefix("ampoule.env="))
+pub fn environment(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    options(line).filter_map(|w| w.strip_prefix(b"ampoule.env="))
 }
 
-const DEVICE: &str = "virtio_mmio.device=";
+const DEVICE: &[u8] = b"virtio_mmio.device=";
 
 /// The virtio-mmio devices: (physical address of the registers, interrupt line).
-pub fn devices(line: &str) -> impl Iterator<Item = (u64, u32)> {
-    line.split_ascii_whitespace().filter_map(|w| {
-        let (address, line) = w.strip_prefix(DEVICE)?.split_once('@')?.1.split_once(':')?;
-        let line = line.split(':').next()?;
-        Some((u64::from_str_radix(address.strip_prefix("0x")?, 16).ok()?, line.parse().ok()?))
+pub fn devices(line: &[u8]) -> impl Iterator<Item = (u64, u32)> {
+    words(line).filter_map(|w| {
+        let (address, line) = split(split(w.strip_prefix(DEVICE)?, b'@')?.1, b':')?;
+        let line = split(line, b':').map_or(line, |parts| parts.0);
+        Some((number(address.strip_prefix(b"0x")?, 16)?, number(line, 10)?.try_into().ok()?))
     })
 }
 
 /// Wall-clock time at the start, ns since 1970.
-pub fn time(line: &str) -> Option<u64> {
-    options(line).find_map(|w| w.strip_prefix("ampoule.time=")?.parse().ok())
+pub fn time(line: &[u8]) -> Option<u64> {
+    options(line).find_map(|w| number(w.strip_prefix(b"ampoule.time=")?, 10))
 }
 
 /// The network configuration, all zero without one.
-pub fn network(line: &str) -> NetworkConfig {
-    let parse = |text: &str| {
-        let mut parts = text.split(',');
-        let (address, prefix) = parts.next()?.split_once('/')?;
+pub fn network(line: &[u8]) -> NetworkConfig {
+    let parse = |text: &[u8]| {
+        let mut parts = text.split(|b| *b == b',');
+        let (address, prefix) = split(parts.next()?, b'/')?;
         Some(NetworkConfig {
             address: ipv4(address)?,
-            prefix: prefix.parse().ok().filter(|p| *p <= 32)?,
+            prefix: number(prefix, 10).filter(|p| *p <= 32)?,
             gateway: parts.next().and_then(ipv4).unwrap_or_default(),
             name_server: parts.next().and_then(ipv4).unwrap_or_default(),
         })
     };
-    options(line).find_map(|w| parse(w.strip_prefix("ampoule.ip=")?)).unwrap_or_default()
+    options(line).find_map(|w| parse(w.strip_prefix(b"ampoule.ip=")?)).unwrap_or_default()
 }
 
-fn ipv4(text: &str) -> Option<[u8; 4]> {
+fn ipv4(text: &[u8]) -> Option<[u8; 4]> {
     let mut bytes = [0; 4];
-    let mut parts = text.split('.');
+    let mut parts = text.split(|b| *b == b'.');
     for byte in &mut bytes {
-        *byte = parts.next()?.parse().ok()?;
+        *byte = number(parts.next()?, 10)?.try_into().ok()?;
     }
     parts.next().is_none().then_some(bytes)
 }
 
+/// What stands before and after the first `at`.
+fn split(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let index = text.iter().position(|b| *b == at)?;
+    Some((text.get(..index)?, text.get(index + 1..)?))
+}
+
+fn number(text: &[u8], radix: u32) -> Option<u64> {
+    let more = |number: u64, digit: &u8| {
+        let digit = char::from(*digit).to_digit(radix)?;
+        number.checked_mul(radix.into())?.checked_add(digit.into())
+    };
+    if text.is_empty() { None } else { text.iter().try_fold(0, more) }
+}
+
 /// The bytes that an encoded word stands for.
-pub fn decode(word: &str) -> impl Iterator<Item = u8> {
-    let mut rest = word.as_bytes();
+pub fn decode(word: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = word;
     core::iter::from_fn(move || {
         let (&first, after) = rest.split_first()?;
         rest = after;
@@ -91,14 +110,14 @@ pub fn decode(word: &str) -> impl Iterator<Item = u8> {
 mod tests {
     use super::*;
 
-    const LINE: &str = "ampoule.time=17 ampoule.ip=10.0.2.15/24,10.0.2.2,10.0.2.3 ampoule.env=A=b%20c \
+    const LINE: &[u8] = b"ampoule.time=17 ampoule.ip=10.0.2.15/24,10.0.2.2,10.0.2.3 ampoule.env=A=b%20c \
                         -- serve %2Dx 100% virtio_mmio.device=512@0xfeb00e00:12";
 
     #[test]
     fn every_part_is_found() {
         assert_eq!(time(LINE), Some(17));
-        assert_eq!(environment(LINE).collect::<Vec<_>>(), ["A=b%20c"]);
-        assert_eq!(arguments(LINE).map(|a| a.collect::<Vec<_>>()), Some(vec!["serve", "%2Dx", "100%"]));
+        assert_eq!(environment(LINE).collect::<Vec<_>>(), [b"A=b%20c"]);
+        assert_eq!(arguments(LINE).map(|a| a.collect::<Vec<_>>()), Some(vec![&b"serve"[..], b"%2Dx", b"100%"]));
         assert_eq!(devices(LINE).collect::<Vec<_>>(), [(0xfeb0_0e00, 12)]);
         let network = network(LINE);
         assert_eq!((network.address, network.prefix, network.gateway), ([10, 0, 2, 15], 24, [10, 0, 2, 2]));
@@ -106,15 +125,19 @@ mod tests {
 
     #[test]
     fn words_decode() {
-        assert_eq!(decode("b%20c%2").collect::<Vec<_>>(), b"b c%2");
-        assert_eq!(decode("100%").collect::<Vec<_>>(), b"100%");
+        assert_eq!(decode(b"b%20c%2").collect::<Vec<_>>(), b"b c%2");
+        assert_eq!(decode(b"100%").collect::<Vec<_>>(), b"100%");
     }
 
     #[test]
     fn nothing_is_an_empty_line() {
-        assert!(arguments("").is_none());
-        assert_eq!(network("ampoule.ip=10.0.2.15/99").address, [0; 4]);
-        assert_eq!(time("ampoule.time=x"), None);
-        assert_eq!(arguments("-- ").map(|a| a.count()), Some(0));
+        assert!(arguments(b"").is_none());
+        assert_eq!(network(b"ampoule.ip=10.0.2.15/99").address, [0; 4]);
+        assert_eq!(time(b"ampoule.time=x"), None);
+        assert_eq!(time(b"ampoule.time="), None);
+        assert_eq!(time(b"ampoule.time=18446744073709551616"), None);
+        assert_eq!(network(b"ampoule.ip=10.0.2.256/24").address, [0; 4]);
+        assert_eq!(devices(b"virtio_mmio.device=512@0xfeb00e00 virtio_mmio.device=512@feb00e00:1").count(), 0);
+        assert_eq!(arguments(b"-- ").map(|a| a.count()), Some(0));
     }
 }

@@ -77,6 +77,7 @@ pub fn random() -> Option<u64> {
 }
 
 /// The four registers of a CPUID leaf; zeros above the highest leaf.
+#[inline(never)] // it has a dozen callers
 pub fn cpuid(leaf: u32, part: u32) -> core::arch::x86_64::CpuidResult {
     let highest = __cpuid_count(leaf & 0xf000_0000, 0).eax;
     if leaf > highest {

@@ -67,7 +67,7 @@ pub fn has_firmware() -> bool {
 }
 
 /// Finds the devices that the command line names, and those on the PCI bus if there is one.
-pub fn find(line: &str, window: &mut Window) -> Found {
+pub fn find(line: &[u8], window: &mut Window) -> Found {
     let mut found = Found { devices: [Device::default(); MAX_DEVICES], count: 0 };
     for (address, interrupt) in command_line::devices(line) {
         found.add(mmio::probe(address, interrupt, found.count, window));

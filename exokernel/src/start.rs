@@ -64,13 +64,9 @@ impl Start {
         &self.ranges[..self.range_count]
     }
 
-    /// The kernel command line; what is not UTF-8 ends it.
-    pub fn command_line(&self) -> &str {
-        let bytes = &self.command_line[..self.command_line_length];
-        match core::str::from_utf8(bytes) {
-            Ok(line) => line,
-            Err(error) => core::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
-        }
+    /// The kernel command line.
+    pub fn command_line(&self) -> &[u8] {
+        &self.command_line[..self.command_line_length]
     }
 }
 

@@ -8,15 +8,15 @@ use crate::{apic, cpu, device, gate, serial, timer, upcall};
 use abi::vcpu::STATUS_FAULT;
 
 /// How many vectors have stubs: exceptions, devices, timer, spurious.
-pub const VECTORS: usize = 96;
+pub const VECTORS: usize = 48;
 /// The timer's vector.
-pub const TIMER: usize = 0x30;
+pub const TIMER: usize = 0x20;
 /// The serial port's vector.
-pub const SERIAL: usize = 0x31;
+pub const SERIAL: usize = 0x21;
 /// The first device's vector; device *n* has the *n*th after it.
-pub const DEVICE: usize = 0x40;
+pub const DEVICE: usize = 0x22;
 /// The vector for interrupts that went away (SDM 3A §10.9); its low four bits are ones.
-pub const SPURIOUS: usize = 0x5f;
+pub const SPURIOUS: usize = 0x2f;
 
 /// What a stub pushes, lowest address first.
 #[repr(C)]

@@ -20,11 +20,13 @@ const CAPABILITY_MSIX: u32 = 0x11;
 pub(super) struct Function(u32);
 
 impl Function {
+    #[inline(never)] // as `write`: many callers
     fn read(self, offset: u32) -> u32 {
         out32(0xcf8, 0x8000_0000 | self.0 | offset & 0xfc);
         in32(0xcfc)
     }
 
+    #[inline(never)]
     fn write(self, offset: u32, value: u32) {
         out32(0xcf8, 0x8000_0000 | self.0 | offset & 0xfc);
         out32(0xcfc, value);

@@ -1,6 +1,6 @@
 //! What the manifest allows, checked before the far side is asked (which checks again).
 
-use abi::manifest::{Connect, Host, Listen, Manifest, Network, Protocol};
+use abi::manifest::{Connect, Host, Listen, Network, Protocol};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -29,8 +29,7 @@ impl Policy {
         if cbor.is_empty() {
             return Policy::new(everything());
         }
-        let manifest: Option<Manifest> = minicbor::decode(cbor).ok();
-        Policy::new(manifest.and_then(|m| m.network).unwrap_or_default())
+        Policy::new(Network::of_sealed(cbor).unwrap_or_default())
     }
 
     /// Of a network section.

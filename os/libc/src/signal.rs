@@ -176,11 +176,13 @@ pub(crate) unsafe fn do_sigprocmask(how: c_int, set: *const u64, old: *mut u64) 
     Ok(0)
 }
 
+#[inline(always)]
 pub(crate) unsafe fn do_sigaltstack(old: *mut Stack) -> Result<i64> {
     if !old.is_null() {
-        // SS_DISABLE: there is none, and none is needed, for faults are reported from a stack of their own.
+        let stack = machine::fault::stack();
+        let base = core::ptr::with_exposed_provenance_mut(stack.start);
         // SAFETY: the caller's contract.
-        unsafe { put(old, Stack { base: core::ptr::null_mut(), flags: 2, size: 0 }) }?;
+        unsafe { put(old, Stack { base, flags: 0, size: stack.len() }) }?;
     }
     Ok(0)
 }
@@ -272,7 +274,11 @@ door! {
         unsafe { do_sigprocmask(how, set.cast(), old.cast()) }.map_or_else(|error| error.0, |_| 0)
     }
 
-    /// POSIX `sigaltstack`: accepted and not needed.
+    /// POSIX `sigaltstack`: another is accepted and not needed, for faults are reported from a stack of the machine's.
+    ///
+    /// std asks whether every thread has one. That it has is a constant and always inlined, so that link-time optimisation
+    /// drops the stacks that std would make.
+    #[inline(always)]
     fn sigaltstack(_new: *const Stack, old: *mut Stack) -> c_int {
         // SAFETY: the caller's contract.
         give_int(unsafe { do_sigaltstack(old) })

@@ -42,6 +42,11 @@ fn ampoule_thread_describe() -> Description {
     Description { name: *b"hosted\0\0\0\0\0\0\0\0\0\0", stack: 0..0, guard: 0..0 }
 }
 
+/// The stack on which faults are looked at; never a thread's own, which may be what overflowed.
+pub fn stack() -> Range<usize> {
+    crate::arch::fault_stack()
+}
+
 /// A line of text of bounded length, for places without a heap.
 pub struct Line {
     bytes: [u8; 256],

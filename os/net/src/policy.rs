@@ -1,7 +1,7 @@
 //! What the manifest allows. Where nobody below the gate knows of sockets (another hypervisor's Ethernet device), this is
 //! the only place that holds a program to its manifest.
 
-use abi::manifest::{Manifest, Network, Protocol};
+use abi::manifest::{Network, Protocol};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -19,8 +19,7 @@ pub(crate) struct Policy {
 impl Policy {
     /// Of a sealed manifest. One that cannot be read, or that has no network section, allows nothing.
     pub(crate) fn from_manifest(cbor: &[u8]) -> Self {
-        let manifest: Option<Manifest> = minicbor::decode(cbor).ok();
-        Self { network: manifest.and_then(|m| m.network).unwrap_or_default(), names: Vec::new() }
+        Self { network: Network::of_sealed(cbor).unwrap_or_default(), names: Vec::new() }
     }
 
     /// May a socket be bound to this port? Any port (0) also stands for a client's own.

@@ -27,6 +27,37 @@ enum Node {
     Image,
 }
 
+/// What there is, apart from the descriptors below the two directories that end in `fd`.
+const NAMES: [(&[u8], Node); 17] = [
+    (b"", Node::Directory),
+    (b"dev", Node::Directory),
+    (b"dev/null", Node::Null),
+    (b"dev/zero", Node::Zero),
+    (b"dev/full", Node::Full),
+    (b"dev/random", Node::Random),
+    (b"dev/urandom", Node::Random),
+    (b"dev/tty", Node::Console),
+    (b"dev/console", Node::Console),
+    (b"dev/stdin", Node::Descriptor(0)),
+    (b"dev/stdout", Node::Descriptor(1)),
+    (b"dev/stderr", Node::Descriptor(2)),
+    (b"dev/fd", Node::Directory),
+    (b"proc", Node::Directory),
+    (b"proc/self", Node::Directory),
+    (b"proc/self/fd", Node::Directory),
+    (b"proc/self/exe", Node::Image),
+];
+
+fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|b| *b == b'/').filter(|part| !matches!(*part, b"" | b"."))
+}
+
+/// What of `path` lies below `name`, if it begins with that.
+fn below<'a>(path: &'a [u8], name: &[u8]) -> Option<impl Iterator<Item = &'a [u8]>> {
+    let mut rest = parts(path);
+    parts(name).all(|part| rest.next() == Some(part)).then_some(rest)
+}
+
 /// Finds `path`. Relative paths start at `/`, the only directory one can be in.
 fn find(path: &[u8]) -> Result<Node> {
     if path.is_empty() {
@@ -35,30 +66,19 @@ fn find(path: &[u8]) -> Result<Node> {
     if path.len() >= PATH_MAX {
         return Err(Errno::NAMETOOLONG);
     }
-    let mut parts = path.split(|b| *b == b'/').filter(|part| !matches!(*part, b"" | b"."));
-    let mut next = || parts.next().unwrap_or(b"");
-    let node = match (next(), next(), next(), next()) {
-        (b"", ..) | (b"dev" | b"proc", b"", ..) | (b"proc", b"self", b"", _) => Node::Directory,
-        (b"dev" | b"proc", b"fd", b"", _) | (b"proc", b"self", b"fd", b"") => Node::Directory,
-        (b"dev", b"null", b"", _) => Node::Null,
-        (b"dev", b"zero", b"", _) => Node::Zero,
-        (b"dev", b"full", b"", _) => Node::Full,
-        (b"dev", b"random" | b"urandom", b"", _) => Node::Random,
-        (b"dev", b"tty" | b"console", b"", _) => Node::Console,
-        (b"dev", b"stdin", b"", _) => Node::Descriptor(0),
-        (b"dev", b"stdout", b"", _) => Node::Descriptor(1),
-        (b"dev", b"stderr", b"", _) => Node::Descriptor(2),
-        (b"dev", b"fd", number, b"") | (b"proc", b"self", b"fd", number) => Node::Descriptor(decimal(number)?),
-        (b"proc", b"self", b"exe", b"") if !machine::sealed::symbols().is_empty() => Node::Image,
-        (b"dev", b"null" | b"zero" | b"full" | b"random" | b"urandom" | b"tty" | b"console", ..) => {
-            return Err(Errno::NOTDIR);
+    for (name, node) in NAMES {
+        let Some(mut rest) = below(path, name) else { continue };
+        match (rest.next(), node) {
+            (_, Node::Image) if machine::sealed::symbols().is_empty() => {}
+            (None, node) => return Ok(node),
+            (Some(number), Node::Directory) if name.ends_with(b"fd") => {
+                return if rest.next().is_none() { decimal(number).map(Node::Descriptor) } else { Err(Errno::NOENT) };
+            }
+            (Some(_), Node::Directory) => {}
+            (Some(_), _) => return Err(Errno::NOTDIR),
         }
-        _ => return Err(Errno::NOENT),
-    };
-    match parts.next() {
-        None => Ok(node),
-        Some(_) => Err(Errno::NOENT),
     }
+    Err(Errno::NOENT)
 }
 
 fn decimal(digits: &[u8]) -> Result<i32> {
@@ -167,6 +187,10 @@ mod tests {
         assert_eq!(find(b"//dev/./null"), Ok(Node::Null));
         assert_eq!(find(b"dev/urandom"), Ok(Node::Random));
         assert_eq!(find(b"/proc/self/fd/12"), Ok(Node::Descriptor(12)));
+        assert_eq!(find(b"/dev/fd/0"), Ok(Node::Descriptor(0)));
+        assert_eq!(find(b"/dev/fd/0/1"), Err(Errno::NOENT));
+        assert_eq!(find(b"/dev/fd/x"), Err(Errno::NOENT));
+        assert_eq!(find(b"/proc/self/"), Ok(Node::Directory));
         assert_eq!(find(b"/dev/null/x"), Err(Errno::NOTDIR));
         assert_eq!(find(b"/etc/resolv.conf"), Err(Errno::NOENT));
         assert_eq!(find(b""), Err(Errno::NOENT));

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use ampoule_tests::backend::Backend;
-use ampoule_tests::harness::Case;
+use ampoule_tests::harness::{Case, Verdict};
 use ampoule_tests::machine::{End, Machine, PATIENCE};
 use ampoule_tests::{ports, tool};
 use anyhow::{Context, Result, bail, ensure};
@@ -28,7 +28,17 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(everywhere("web with the one line", |backend| web("web-oneline", backend)));
     cases.extend(everywhere("web stops at SIGINT", web_interrupted));
     cases.extend(everywhere("https", https));
+    cases.push(Case::new("sealed examples are as small as promised", sizes));
     cases
+}
+
+/// The sizes of SPECIFICATION.md; a KB is 1,000 bytes.
+fn sizes() -> Result<Verdict> {
+    for (example, most) in [("hello-oneline", 100_000), ("web-oneline", 900_000)] {
+        let length = tool::image(&format!("examples/{example}"))?.metadata()?.len();
+        ensure!(length <= most, "{example} has {length} bytes sealed, and {most} are promised");
+    }
+    Ok(Verdict::Passed)
 }
 
 /// Runs an example that ends by itself.

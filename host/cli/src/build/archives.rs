@@ -1,6 +1,6 @@
 //! The folder that the linker looks into before it looks for the host's libraries: empty archives under the names that
 //! std asks for, so that nothing of the host gets in, and where the program has no line of ours, the library OS as
-//! `libc.a`.
+//! `libc.a`. A linker script lies there too.
 //!
 //! Cargo does not know that it links what lies there. So the folder's name is a digest of its contents: another library
 //! OS is another `-L` flag, and cargo links again.
@@ -21,6 +21,12 @@ use super::sources::Sources;
 const NAMES: [&str; 9] = ["c", "m", "gcc", "gcc_eh", "gcc_s", "pthread", "dl", "rt", "util"];
 /// An archive of nothing (`ar`'s magic string alone).
 const EMPTY: &[u8] = b"!<arch>\n";
+/// The linker script's name.
+pub(super) const SCRIPT: &str = "sections.ld";
+/// Only moves the tables for unwinding together, to the end of their segment, where sealing cuts them off an image that
+/// never unwinds (`host/image`).
+const SECTIONS: &[u8] =
+    b"SECTIONS { .gcc_except_table : { *(.gcc_except_table .gcc_except_table.*) } } INSERT AFTER .eh_frame;\n";
 
 /// The library OS as bytes of a `libc.a`.
 pub(super) fn libc(cargo: &Cargo, sources: &Sources, panic: Panic) -> Result<Vec<u8>> {
@@ -30,21 +36,22 @@ pub(super) fn libc(cargo: &Cargo, sources: &Sources, panic: Panic) -> Result<Vec
 
 /// The folder, filled.
 pub(super) fn folder(target: &Path, libc: Option<&[u8]>, panic: Panic) -> Result<PathBuf> {
-    let mut archives: BTreeMap<&str, Vec<u8>> = NAMES.map(|name| (name, EMPTY.to_vec())).into();
+    let mut files: BTreeMap<String, Vec<u8>> = NAMES.map(|name| (format!("lib{name}.a"), EMPTY.to_vec())).into();
+    files.insert(SCRIPT.into(), SECTIONS.to_vec());
     if let Some(libc) = libc {
-        archives.insert("c", libc.to_vec());
+        files.insert("libc.a".into(), libc.to_vec());
     }
     if panic == Panic::Unwind {
-        archives.insert("gcc_eh", unwinder()?);
+        files.insert("libgcc_eh.a".into(), unwinder()?);
     }
     let mut hasher = DefaultHasher::new();
-    archives.hash(&mut hasher);
+    files.hash(&mut hasher);
     let folder = target.join("link").join(format!("{:016x}", hasher.finish()));
     if !folder.join("complete").is_file() {
         let write = || {
             fs::create_dir_all(&folder)?;
-            for (name, bytes) in &archives {
-                fs::write(folder.join(format!("lib{name}.a")), bytes)?;
+            for (name, bytes) in &files {
+                fs::write(folder.join(name), bytes)?;
             }
             fs::write(folder.join("complete"), [])
         };

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::archives;
 use super::package::{Package, Panic};
 use super::sources::Sources;
 
@@ -79,8 +80,9 @@ fn own(sources: &Sources) -> Vec<(PathBuf, String)> {
 
 /// Flags for the program's own crate alone: those of the last link. A program with raw system calls gets the function that
 /// they end up in, and the whole table behind it; others must not have it, for it reaches everything there is.
-pub(super) fn link(package: &Package, archives: &Path, raw_system_calls: bool) -> Vec<String> {
-    let mut flags = vec![format!("-Lnative={}", archives.display())];
+pub(super) fn link(package: &Package, folder: &Path, raw_system_calls: bool) -> Vec<String> {
+    let mut flags = vec![format!("-Lnative={}", folder.display()), "-Clink-arg=-T".into()];
+    flags.push(format!("-Clink-arg={}", folder.join(archives::SCRIPT).display()));
     flags.extend(LINK.map(|flag| format!("-Clink-arg={flag}")));
     if raw_system_calls {
         flags.extend(RAW_SYSTEM_CALLS.map(|flag| format!("-Clink-arg={flag}")));

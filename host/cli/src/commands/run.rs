@@ -1,5 +1,6 @@
 //! `ampoule run`: runs an image, and ends as its program ends.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -45,9 +46,11 @@ fn under_qemu(
     machine: Machine,
     digest: &[u8; 32],
 ) -> Result<Outcome, monitor::Error> {
-    let debug = std::fs::read(path.with_extension("debug")).unwrap_or_default();
-    let symboliser = Symboliser::new(&debug, Some(digest)).ok();
+    // Read when a backtrace comes: that takes as long as a tenth of the machine's start.
+    let (debug, symboliser) = (OnceCell::new(), OnceCell::new());
     let names = |offset| {
+        let debug = debug.get_or_init(|| std::fs::read(path.with_extension("debug")).unwrap_or_default());
+        let symboliser = symboliser.get_or_init(|| Symboliser::new(debug, Some(digest)).ok());
         let places = symboliser.as_ref().map_or_else(Vec::new, |s| s.places(offset));
         places.into_iter().map(|place| place.to_string()).collect()
     };

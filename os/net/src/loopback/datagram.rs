@@ -88,12 +88,11 @@ impl Table {
         let receiver = self
             .sockets
             .iter_mut()
-            .map(|(_, socket)| socket)
             .filter(|socket| socket.takes(to))
             .find(|socket| matches!(&socket.body, Body::Datagram(d) if d.peer.is_none_or(|peer| peer == from)));
         let Some(socket) = receiver else {
             // RFC 1122 §4.1.3.3: who has a peer is told that nobody is there.
-            if let Some(socket) = self.sockets.get_mut(&sender.0)
+            if let Some(socket) = self.sockets.get_mut(sender)
                 && matches!(&socket.body, Body::Datagram(d) if d.peer == Some(to))
             {
                 socket.error = Some(ECONNREFUSED);

@@ -10,11 +10,13 @@
 //! |---|---|
 //! | `mod` | the lock and [`device::Stack`] |
 //! | `table` | sockets, ports, what is common to both kinds |
+//! | `sockets` | the sockets by number |
 //! | `stream`, `datagram` | the two kinds |
 //! | `pipe` | a bounded ring of bytes that grows by need |
 
 mod datagram;
 mod pipe;
+mod sockets;
 mod stream;
 mod table;
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl Table {
             // A packet would be dropped and sent again; here there is nothing to wait for.
             return refused;
         }
-        let child = self.insert(Socket::new(family, Body::Stream(End::stream(id, local, true))));
+        let child = self.sockets.insert(Socket::new(family, Body::Stream(End::stream(id, local, true))));
         self.get(child)?.local = Some(remote);
         self.get(id)?.body = Body::Stream(End::stream(child, remote, false));
         let parent = self.get(listener)?;
@@ -100,7 +100,7 @@ impl Table {
         let particular = |s: &Socket| s.local.is_some_and(|l| !l.ip().is_unspecified());
         let first = found.next()?;
         let best = if particular(first.1) { first } else { found.find(|(_, s)| particular(s)).unwrap_or(first) };
-        Some(SocketId(*best.0))
+        Some(best.0)
     }
 
     pub(super) fn accept(&mut self, id: SocketId) -> Result<(SocketId, SocketAddr), Error> {
@@ -174,8 +174,7 @@ impl Table {
             Stream::Idle => {}
             Stream::Listening(queue, _) => {
                 for child in queue {
-                    if let Some(Socket { body: Body::Stream(Stream::Connected(end)), .. }) =
-                        self.sockets.remove(&child.0)
+                    if let Some(Socket { body: Body::Stream(Stream::Connected(end)), .. }) = self.sockets.remove(child)
                     {
                         self.part(&end, true);
                     }
@@ -190,7 +189,7 @@ impl Table {
 
     /// Tells the other end that this one is gone; with a reset if it left something unread (RFC 1122 §4.2.2.13).
     fn part(&mut self, end: &End, reset: bool) {
-        let Some(socket) = end.other.and_then(|other| self.sockets.get_mut(&other.0)) else { return };
+        let Some(socket) = end.other.and_then(|other| self.sockets.get_mut(other)) else { return };
         if let Body::Stream(Stream::Connected(other)) = &mut socket.body {
             other.other = None;
             other.input.ended = true;
@@ -216,7 +215,7 @@ impl Table {
         if ended {
             ready = ready | Ready::READ_END;
         }
-        let other = end.other.and_then(|other| self.sockets.get(&other.0));
+        let other = end.other.and_then(|other| self.sockets.get(other));
         let room = match other.map(|s| &s.body) {
             Some(Body::Stream(Stream::Connected(other))) => other.input.room() > 0,
             _ => true,

@@ -1,9 +1,9 @@
 //! The sockets of the stack inside the machine, and what both kinds have in common.
 
 use super::datagram::Datagram;
+use super::sockets::Sockets;
 use super::stream::Stream;
 use crate::errno::{EADDRINUSE, EAFNOSUPPORT, EBADF, EINVAL, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP};
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use device::{Error, Family, How, Kind, Ready, Received, SocketId, SocketOption, Watch};
@@ -13,8 +13,7 @@ const EPHEMERAL: core::ops::RangeInclusive<u16> = 61000..=65535;
 
 /// All sockets.
 pub(super) struct Table {
-    pub(super) sockets: BTreeMap<u32, Socket>,
-    next: u32,
+    pub(super) sockets: Sockets,
     next_port: u16,
 }
 
@@ -110,22 +109,11 @@ pub(super) fn here(address: SocketAddr) -> SocketAddr {
 
 impl Table {
     pub(super) const fn new() -> Self {
-        Self { sockets: BTreeMap::new(), next: 0, next_port: *EPHEMERAL.start() }
-    }
-
-    pub(super) fn insert(&mut self, socket: Socket) -> SocketId {
-        // A number comes again only after 2³² sockets, and never while it is in use.
-        loop {
-            self.next = self.next.wrapping_add(1);
-            if !self.sockets.contains_key(&self.next) {
-                self.sockets.insert(self.next, socket);
-                return SocketId(self.next);
-            }
-        }
+        Self { sockets: Sockets::new(), next_port: *EPHEMERAL.start() }
     }
 
     pub(super) fn get(&mut self, id: SocketId) -> Result<&mut Socket, Error> {
-        self.sockets.get_mut(&id.0).ok_or(EBADF)
+        self.sockets.get_mut(id).ok_or(EBADF)
     }
 
     pub(super) fn open(&mut self, family: Family, kind: Kind) -> Result<SocketId, Error> {
@@ -133,7 +121,7 @@ impl Table {
             Kind::Stream => Body::Stream(Stream::Idle),
             Kind::Datagram => Body::Datagram(Datagram::default()),
         };
-        Ok(self.insert(Socket::new(family, body)))
+        Ok(self.sockets.insert(Socket::new(family, body)))
     }
 
     pub(super) fn bind(&mut self, id: SocketId, address: SocketAddr) -> Result<(), Error> {
@@ -179,11 +167,11 @@ impl Table {
 
     /// Is the address somebody else's? A connection's end does not count: its listener has the address.
     fn is_taken(&self, own: Option<SocketId>, kind: Kind, address: SocketAddr) -> bool {
-        let own_socket = own.and_then(|id| self.sockets.get(&id.0));
+        let own_socket = own.and_then(|id| self.sockets.get(id));
         self.sockets.iter().any(|(number, other)| {
             let Some(local) = other.local else { return false };
             let accepted = matches!(other.body, Body::Stream(Stream::Connected(ref c)) if c.accepted);
-            if own == Some(SocketId(*number)) || other.kind() != kind || local.port() != address.port() || accepted {
+            if own == Some(number) || other.kind() != kind || local.port() != address.port() || accepted {
                 return false;
             }
             let overlap = local.ip().is_unspecified() || address.ip().is_unspecified() || local.ip() == address.ip();
@@ -225,7 +213,7 @@ impl Table {
     }
 
     pub(super) fn close(&mut self, id: SocketId) {
-        if let Some(socket) = self.sockets.remove(&id.0)
+        if let Some(socket) = self.sockets.remove(id)
             && let Body::Stream(stream) = socket.body
         {
             self.close_stream(stream);
@@ -276,7 +264,7 @@ impl Table {
     }
 
     pub(super) fn ready(&self, id: SocketId) -> Ready {
-        let Some(socket) = self.sockets.get(&id.0) else { return Ready::ERROR | Ready::HANG_UP };
+        let Some(socket) = self.sockets.get(id) else { return Ready::ERROR | Ready::HANG_UP };
         let ready = match &socket.body {
             Body::Stream(stream) => self.stream_ready(stream),
             Body::Datagram(datagram) => datagram.ready(),
@@ -285,7 +273,7 @@ impl Table {
     }
 
     pub(super) fn available(&self, id: SocketId) -> usize {
-        match self.sockets.get(&id.0).map(|s| &s.body) {
+        match self.sockets.get(id).map(|s| &s.body) {
             Some(Body::Stream(Stream::Connected(connection))) => connection.input.len(),
             Some(Body::Datagram(datagram)) => datagram.queue.front().map_or(0, |(_, bytes)| bytes.len()),
             _ => 0,

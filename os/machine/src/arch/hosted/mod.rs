@@ -51,6 +51,10 @@ pub(crate) fn thread_pointer() -> *mut u8 {
     HERE.with(|here| std::ptr::from_ref(here).cast_mut())
 }
 
+pub(crate) fn fault_stack() -> std::ops::Range<usize> {
+    0..0
+}
+
 pub(crate) fn frame_pointer() -> usize {
     0
 }

@@ -7,6 +7,7 @@ mod upcall;
 
 pub use entry::boot;
 pub(crate) use switch::{adopt, prepare_stack, switch};
+pub(crate) use upcall::fault_stack;
 
 use abi::boot::CLOCK_TSC;
 use abi::gate::GateFn;

@@ -23,6 +23,12 @@ unsafe impl Sync for Stack {}
 static SLICE_STACK: Stack = Stack(core::cell::UnsafeCell::new([0; STACK_SIZE]));
 static FAULT_STACK: Stack = Stack(core::cell::UnsafeCell::new([0; STACK_SIZE]));
 
+/// See [`crate::fault::stack`].
+pub(crate) fn fault_stack() -> core::ops::Range<usize> {
+    let start = FAULT_STACK.0.get() as usize;
+    start..start + STACK_SIZE
+}
+
 /// What `xsave` is told: low and high half of the mask, and which instruction (0 fxsave, 1 xsave, 2 xsavec).
 pub(super) static VECTOR_STATE: [core::sync::atomic::AtomicU32; 4] =
     [const { core::sync::atomic::AtomicU32::new(0) }; 4];
