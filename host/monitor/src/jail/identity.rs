@@ -4,7 +4,10 @@
 //! stays who it is (which is nobody particular outside), and gives up its capabilities alone.
 
 use crate::Error;
-use rustix::process::{DumpableBehavior, Gid, Uid, geteuid, set_dumpable_behavior};
+use rustix::process::{
+    DumpableBehavior, Gid, Uid, geteuid, getppid, parent_process_death_signal, set_dumpable_behavior,
+    set_parent_process_death_signal,
+};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, set_capabilities, set_keep_capabilities, set_thread_groups, set_thread_res_gid,
     set_thread_res_uid,
@@ -22,8 +25,16 @@ pub(crate) fn drop_root(low_ports: bool) -> Result<(), Error> {
     if !geteuid().is_root() {
         return Ok(());
     }
+    // A change of user also unties a process's life from its parent's (PR_SET_PDEATHSIG(2const)).
+    let (tie, parent) = (parent_process_death_signal().map_err(failed)?, getppid());
     set_keep_capabilities(low_ports).map_err(failed)?;
     become_nobody();
+    if tie.is_some() {
+        set_parent_process_death_signal(tie).map_err(failed)?;
+        if getppid() != parent {
+            return Err(failed(rustix::io::Errno::SRCH));
+        }
+    }
     let kept = if low_ports { CapabilitySet::NET_BIND_SERVICE } else { CapabilitySet::empty() };
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     set_capabilities(None, sets).map_err(failed)?;
