@@ -30,6 +30,8 @@ pub(crate) struct Parent<'a> {
     /// A first signal was passed on; the next one ends the machine.
     asked_to_stop: bool,
     report: Option<String>,
+    /// Why KVM could not be used, if that is so.
+    no_kvm: Option<String>,
 }
 
 impl<'a> Parent<'a> {
@@ -53,6 +55,7 @@ impl<'a> Parent<'a> {
             looked_up: HashMap::new(),
             asked_to_stop: false,
             report: None,
+            no_kvm: None,
         }
     }
 
@@ -76,7 +79,7 @@ impl<'a> Parent<'a> {
             if ready.first() == Some(&true) {
                 let fate = self.child.wait()?;
                 self.listen(&mut buffer);
-                return Ok(self.outcome(fate));
+                return self.outcome(fate);
             }
         }
     }
@@ -113,6 +116,7 @@ impl<'a> Parent<'a> {
                 eprintln!("ampoule: the machine ended: {text}");
                 self.report = Some(text);
             }
+            Some(Kind::NoKvm) => self.no_kvm = Some(String::from_utf8_lossy(body).into_owned()),
             Some(Kind::Backtrace) => {
                 let frames: Vec<u64> = body.as_chunks::<8>().0.iter().map(|f| u64::from_le_bytes(*f)).collect();
                 let base = u64::from(head.value) << 32 | u64::from(head.socket);
@@ -200,8 +204,11 @@ impl<'a> Parent<'a> {
         os::send(self.control.as_fd(), &[&head.bytes(), body], descriptor);
     }
 
-    fn outcome(&mut self, fate: Fate) -> Outcome {
-        match fate {
+    fn outcome(&mut self, fate: Fate) -> Result<Outcome, Error> {
+        if let (Some(why), Fate::Exited(os::UNABLE)) = (self.no_kvm.take(), fate) {
+            return Err(Error::NoKvm(why));
+        }
+        Ok(match fate {
             Fate::Exited(status) => Outcome { status, report: self.report.take() },
             Fate::Killed(signal) => {
                 let report = self.report.take().unwrap_or_else(|| {
@@ -211,7 +218,7 @@ impl<'a> Parent<'a> {
                 });
                 Outcome { status: (128 + signal) as u8, report: Some(report) }
             }
-        }
+        })
     }
 }
 
