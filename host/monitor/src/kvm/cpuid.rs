@@ -17,6 +17,9 @@ pub(super) struct Table(pub(super) CpuId);
 
 impl Table {
     /// What KVM supports.
+    ///
+    /// # Errors
+    /// [`Error::NoKvm`], if that is not enough for a machine.
     pub(super) fn supported(kvm: &Kvm) -> Result<Self, Error> {
         let mut table =
             kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(super::refused("say what the CPU offers"))?;
@@ -28,7 +31,11 @@ impl Table {
                 _ => {}
             }
         }
-        Ok(Self(table))
+        let table = Self(table);
+        match table.lacks() {
+            Some(missing) => Err(Error::NoKvm(format!("its CPUs lack {missing}"))),
+            None => Ok(table),
+        }
     }
 
     /// A leaf; zeros where there is none.
@@ -82,7 +89,7 @@ impl Table {
     }
 
     /// What the machine cannot do without, if it is missing.
-    pub(super) fn lacks(&self) -> Option<&'static str> {
+    fn lacks(&self) -> Option<&'static str> {
         let long = self.leaf(0x8000_0001, 0).edx;
         match () {
             () if long & 1 << 29 == 0 => Some("64-bit mode"),

@@ -46,6 +46,19 @@ pub fn check() -> Result<(), Error> {
     vm::open().map(drop)
 }
 
+/// Does KVM make a virtual machine with a CPU that can run a guest? Takes a millisecond; [`check`] is enough for a start.
+///
+/// # Errors
+/// [`Error::NoKvm`].
+pub fn try_out() -> Result<(), Error> {
+    let kvm = vm::open()?;
+    let vm = kvm.create_vm().map_err(refused("make a virtual machine"))?;
+    let vcpu = vm.create_vcpu(0).map_err(refused("make a CPU"))?;
+    let features = cpuid::Table::supported(&kvm)?;
+    vm::features(&vcpu, &features)?;
+    vm::clock(&vcpu, 0).map(drop)
+}
+
 /// The numbers of the system calls that a machine's monitor may make, with or without a network.
 pub fn system_calls(network: bool) -> Vec<u32> {
     filter::numbers(network, true, true)

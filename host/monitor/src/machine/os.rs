@@ -131,7 +131,10 @@ impl Signals {
             libc::sigemptyset(&raw mut set);
             libc::sigaddset(&raw mut set, libc::SIGTERM);
             libc::sigaddset(&raw mut set, libc::SIGINT);
-            libc::sigprocmask(libc::SIG_BLOCK, &raw const set, &raw mut before);
+            // A child inherits the mask: a nudge that comes before it can take one waits.
+            let mut blocked = set;
+            libc::sigaddset(&raw mut blocked, super::signals::NUDGE);
+            libc::sigprocmask(libc::SIG_BLOCK, &raw const blocked, &raw mut before);
             let handle = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
             if handle < 0 {
                 return Err(Error::last("take signals"));
