@@ -234,7 +234,9 @@ struct Outgoing {
 impl Outgoing {
     fn new(mut queue: Queue, cheap: bool) -> Option<Self> {
         queue.disarm();
-        let memory = Block::new(if cheap { 2 } else { 8 }, SEND_SLOT)?;
+        // Where sends are dealt with later, what an exit takes along is what fits in here (a send is two descriptors).
+        let many = (platform::free_bytes() / 16 / SEND_SLOT).clamp(4, 32);
+        let memory = Block::new(if cheap { 2 } else { many }, SEND_SLOT)?;
         let free = (0..memory.count() as u16).rev().collect();
         let owners = alloc::vec![Owner::default(); memory.count()];
         Some(Self { queue, memory, free, owners, cheap, done: Default::default() })

@@ -222,3 +222,106 @@ impl Tables {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: u64 = 0x7f_c000_0000; // its arena crosses into another top entry
+    const ROOM: u64 = 4 << 20;
+
+    struct Machine {
+        memory: Vec<u64>,
+        tables: Tables,
+    }
+
+    fn machine() -> Machine {
+        let mut memory = vec![0u64; ROOM as usize / 8];
+        // SAFETY: the bytes are zeroed, and live as long as the tables do.
+        let tables = unsafe { Tables::new(memory.as_mut_ptr().cast(), ROOM, BASE) };
+        Machine { memory, tables }
+    }
+
+    impl Machine {
+        /// Walks like the CPU, from `top`: the physical address and the leaf's flags.
+        fn walk(&self, top: u64, address: u64) -> Option<(u64, u64)> {
+            let mut table = top;
+            for level in (0..4).rev() {
+                let shift = 12 + 9 * level;
+                let value = self.memory[(table + (address >> shift & 511) * 8) as usize / 8];
+                if value & PRESENT == 0 {
+                    return None;
+                }
+                if level == 0 || value & LARGE != 0 {
+                    let size = 1u64 << shift;
+                    return Some(((value & ADDRESS & !(size - 1)) + address % size, value & !ADDRESS));
+                }
+                assert!(value & (WRITE | USER) == WRITE | USER, "a table restrains what is below it");
+                table = value & ADDRESS;
+            }
+            None
+        }
+    }
+
+    fn span(start: u64, length: u64) -> Span {
+        Span { start: BASE + start, end: BASE + start + length }
+    }
+
+    #[test]
+    fn pages_lead_where_the_machine_lies() {
+        let mut m = machine();
+        m.tables.map(span(0, 0x3000), Flags::CODE, false).expect("room");
+        m.tables.map(span(0x4000, 0x1000), Flags::READ_ONLY, false).expect("room");
+        m.tables.map(span(2 << 20, 1200 << 20), Flags::DATA, true).expect("room");
+        let top = m.tables.renewed().expect("a first top");
+        assert_eq!(m.tables.renewed(), None);
+        for (offset, large) in [(0x2abc, false), (0x4001, false), (2 << 20, true), ((1100 << 20) + 5, true)] {
+            let (physical, flags) = m.walk(top, BASE + offset).expect("mapped");
+            assert_eq!(physical, ROOM + offset);
+            assert_eq!(flags & LARGE != 0, large);
+            let (write, code) = (flags & WRITE != 0, flags & NO_EXECUTE == 0);
+            assert!(!(write && code) && (write == large) && (code == (offset < 0x4000)));
+        }
+        for offset in [0x3000, 0x5000, 1202 << 20] {
+            assert_eq!(m.walk(top, BASE + offset), None, "{offset:#x}");
+        }
+        assert_eq!(m.walk(top, 0), None);
+    }
+
+    #[test]
+    fn a_large_page_is_split_beside_what_the_cpu_has_seen() {
+        let mut m = machine();
+        m.tables.map(span(0, 8 << 20), Flags::DATA, true).expect("room");
+        let old = m.tables.renewed().expect("a first top");
+        let before = m.memory[..m.tables.next as usize / 8].to_vec();
+        m.tables.change(span((2 << 20) + 0x5000, 0x1000), Flags::of_access(ACCESS_NONE)).expect("room");
+        let new = m.tables.renewed().expect("a new top");
+        assert_eq!(before, m.memory[..before.len()], "what the CPU has seen was changed");
+        assert!(m.walk(old, BASE + (2 << 20) + 0x5000).is_some());
+        assert_eq!(m.walk(new, BASE + (2 << 20) + 0x5fff), None);
+        for offset in [(2 << 20) + 0x4000, (2 << 20) + 0x6000, 0, 4 << 20] {
+            let (physical, flags) = m.walk(new, BASE + offset).expect("mapped");
+            assert!(physical == ROOM + offset && flags & WRITE != 0 && flags & NO_EXECUTE != 0);
+        }
+        // Small pages, and large ones as a whole, are changed in place.
+        m.tables.change(span((2 << 20) + 0x5000, 0x2000), Flags::of_access(ACCESS_READ)).expect("room");
+        m.tables.change(span(4 << 20, 2 << 20), Flags::of_access(ACCESS_READ)).expect("room");
+        assert_eq!(m.tables.renewed(), None);
+        for offset in [(2 << 20) + 0x5000, (2 << 20) + 0x6000, 4 << 20, (6 << 20) - 1] {
+            assert_eq!(m.walk(new, BASE + offset).expect("mapped").1 & (WRITE | USER), USER, "{offset:#x}");
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_every_split() {
+        let mut m = machine();
+        m.tables.map(span(0, 64 << 20), Flags::DATA, true).expect("room");
+        m.tables.renewed();
+        for large in 0..32 {
+            m.tables.change(span(large * LARGE_SIZE, PAGE_SIZE), Flags::of_access(ACCESS_NONE)).expect("room");
+            assert!(m.tables.renewed().is_some());
+        }
+        // What `Tables::room` counts for that arena.
+        assert!(m.tables.next <= (34 + 1 + 8 + 4 * 33) * PAGE_SIZE);
+    }
+}

@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 use libc::{c_int, siginfo_t, ucontext_t};
 
 /// The slice timer. It counts the CPU time of this process, the guest's included, so a machine that sleeps is not woken.
-pub(super) const TIMER: i32 = libc::ITIMER_PROF as i32;
+pub(super) const TIMER: i32 = libc::ITIMER_PROF;
 const SLICE: c_int = libc::SIGPROF;
 const FAULTS: [c_int; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
 
