@@ -54,7 +54,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("ampoule-monitor", &["ampoule-abi", "ampoule-host-device", "ampoule-image"]),
     ("ampoule-cli", &["ampoule-abi", "ampoule-image", "ampoule-monitor"]),
     // those who build and measure
-    ("ampoule-tests", &["ampoule-abi", "ampoule-image", "ampoule-cli", "ampoule-bench"]),
+    ("ampoule-tests", &["ampoule-abi", "ampoule-image", "ampoule-monitor", "ampoule-cli", "ampoule-bench"]),
     ("xtask", &["ampoule-bench"]),
 ];
 

@@ -164,9 +164,11 @@ impl Run {
 /// What runs the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum On {
-    /// The best that works here: today always a process
+    /// The best that works here: KVM, otherwise a process
     #[default]
     Auto,
+    /// A virtual machine of our own, by this Linux's KVM
+    Kvm,
     /// A locked-down process of this Linux
     Process,
     /// QEMU, with KVM or without
@@ -261,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_quick_way_reads_the_same() {
-        for line in ["run x.img", "run x.img --on qemu", "run x.img --on process -- a -b --", "run x --"] {
+        for line in ["run x.img", "run x.img --on kvm", "run x.img --on process -- a -b --", "run x --"] {
             let words: Vec<OsString> = std::iter::once("ampoule").chain(line.split(' ')).map(OsString::from).collect();
             let quick = Run::quick(&words).expect("a plain command line");
             match Arguments::try_parse_from(words).expect("a command line").command {

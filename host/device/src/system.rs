@@ -47,8 +47,12 @@ pub mod number {
     pub const MPROTECT: u32 = 10;
     /// `rt_sigreturn`
     pub const RT_SIGRETURN: u32 = 15;
+    /// `ioctl`
+    pub const IOCTL: u32 = 16;
     /// `madvise`
     pub const MADVISE: u32 = 28;
+    /// `setitimer`
+    pub const SETITIMER: u32 = 38;
     /// `recvmsg`
     pub const RECVMSG: u32 = 47;
     /// `shutdown`
@@ -157,6 +161,21 @@ pub unsafe fn discard(address: usize, length: usize) -> isize {
 /// Reads a clock, where there is no vDSO to do it. `into` has room for two words: the kernel checks the address.
 pub fn clock_gettime(clock: i32, into: *mut [i64; 2]) -> isize {
     call(number::CLOCK_GETTIME, clock as usize, into as usize, 0, 0, 0)
+}
+
+/// Makes a request of a device. The kernel checks the argument.
+///
+/// # Safety
+/// What the request reads and writes behind `argument` is the caller's to give.
+pub unsafe fn ioctl(descriptor: i32, request: u32, argument: usize) -> isize {
+    call(number::IOCTL, descriptor as usize, request as usize, argument, 0, 0)
+}
+
+/// Has a timer of the process (`ITIMER_*`) expire every `every_us` microseconds from now on; 0 stops it.
+pub fn set_timer(timer: i32, every_us: u32) -> isize {
+    let every = [i64::from(every_us / 1_000_000), i64::from(every_us % 1_000_000)];
+    let value = [every, every];
+    call(number::SETITIMER, timer as usize, &raw const value as usize, 0, 0, 0)
 }
 
 /// Half-closes a socket; `how` is 0 (receive), 1 (send) or 2.

@@ -20,6 +20,9 @@ pub enum Error {
     /// an argument or environment entry cannot be passed on
     #[error("an argument or environment entry holds a NUL byte: {0:?}")]
     NulByte(String),
+    /// KVM is not there, or cannot do what a machine needs
+    #[error("KVM cannot be used: {0}")]
+    NoKvm(String),
     /// QEMU is not installed
     #[error(
         "qemu-system-x86_64 is not installed; get it (Debian: apt-get install qemu-system-x86), or run the image as a process"

@@ -1,8 +1,9 @@
 //! The life of a machine: from a checked image to an exit status.
 //!
 //! [`run`] starts a machine on one of the backends and stays with it until it ends. Each backend is a folder with the
-//! same file names where the same thing is done: [`process`] is the tender, which runs the guest as a locked-down child
-//! of this process; [`qemu`] starts QEMU; the KVM monitor will stand beside them.
+//! same file names where the same thing is done: [`kvm`] is our own virtual machine monitor; [`process`] is the tender, which
+//! runs the guest as a locked-down child of this process; [`qemu`] starts QEMU. What our own two have in common is in
+//! `machine`.
 //!
 //! What the host decides about the network for every backend of our own, the manifest's policy and the published ports,
 //! is in [`sockets`].
@@ -10,6 +11,8 @@
 mod backtrace;
 mod error;
 pub mod jail;
+pub mod kvm;
+mod machine;
 mod options;
 pub mod process;
 pub mod qemu;
@@ -28,6 +31,7 @@ pub use options::{Backend, Notice, Options, Outcome, Program, Publish};
 /// Everything that keeps the machine from starting. What goes wrong later is in the [`Outcome`].
 pub fn run(program: &Program<'_>, options: &Options) -> Result<Outcome, Error> {
     match options.backend {
+        Backend::Kvm => kvm::run(program, options),
         Backend::Process => process::run(program, options),
     }
 }

@@ -58,6 +58,8 @@ impl Default for Options {
 /// What can run a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backend {
+    /// A virtual machine of our own, by KVM.
+    Kvm,
     /// A locked-down child process.
     Process,
 }

@@ -18,8 +18,9 @@ pub enum Sent {
 pub enum Incoming<'a> {
     /// An event, and the bytes of its data.
     Event(&'a EventHeader, &'a [u8]),
-    /// A queued send of this socket was dealt with. They come in the order in which they were queued.
-    Sent(u32, SendStatus),
+    /// A queued send was dealt with: its socket, its kind ([`abi::hostnet::SEND_DATA`], [`abi::hostnet::SEND_CREDIT`]), what
+    /// became of it. They come in the order in which they were queued, and before an event that followed them.
+    Sent(u32, u32, SendStatus),
     /// The answer to [`HostSockets::resolve`] of this token: status (0 or a negative errno) and addresses.
     Resolved(u32, i32, &'a [Address]),
 }

@@ -77,7 +77,7 @@ impl HostNet {
     pub fn look(&self) -> bool {
         let news = self.device.poll(&mut |incoming| match incoming {
             Incoming::Event(header, bytes) => self.event(header, bytes),
-            Incoming::Sent(number, status) => self.sent(number, status),
+            Incoming::Sent(number, kind, status) => self.sent(number, kind, status),
             Incoming::Resolved(token, status, addresses) => {
                 let mut lookups = self.lookups.lock();
                 let found = lookups.iter().position(|l| l.token == token).map(|i| lookups.swap_remove(i));
@@ -101,7 +101,9 @@ impl HostNet {
 
     fn after_news(&self) {
         if self.is_starved.swap(false, Relaxed) {
-            for number in core::mem::take(&mut *self.starved.lock()) {
+            // Taken in a statement of its own: who has no luck this time goes back into the list.
+            let starved = core::mem::take(&mut *self.starved.lock());
+            for number in starved {
                 if let Some(socket) = self.find(number) {
                     let mut state = socket.lock();
                     self.pump(number, &mut state);
@@ -190,14 +192,13 @@ impl HostNet {
     }
 
     /// A queued send was dealt with.
-    fn sent(&self, number: u32, status: SendStatus) {
+    fn sent(&self, number: u32, kind: u32, status: SendStatus) {
         self.is_starved.store(true, Relaxed);
+        if kind == SEND_CREDIT {
+            return; // nobody waits for it
+        }
         let Some(socket) = self.find(number) else { return };
         let mut state = socket.lock();
-        if state.under_way == 0 {
-            // Credit, which nobody waits for.
-            return;
-        }
         state.sent_later(status);
         self.pump(number, &mut state);
         tell(state);

@@ -17,6 +17,8 @@ enum Mode {
     Now(u32),
     /// Later: [`FarSide::complete`].
     Later,
+    /// There is no room.
+    Full,
 }
 
 struct State {
@@ -24,9 +26,9 @@ struct State {
     next: u32,
     requests: Vec<Request>,
     sent: Vec<(SendHeader, Vec<u8>)>,
-    waiting: VecDeque<(u32, u32)>,
+    waiting: VecDeque<SendHeader>,
     events: VecDeque<(EventHeader, Vec<u8>)>,
-    done: VecDeque<(u32, SendStatus)>,
+    done: VecDeque<(SendHeader, SendStatus)>,
 }
 
 struct FarSide(Mutex<State>);
@@ -44,8 +46,8 @@ impl FarSide {
 
     fn complete(&self, taken: u32, status: i32) {
         let mut state = self.state();
-        let (socket, _) = state.waiting.pop_front().expect("a send under way");
-        state.done.push_back((socket, SendStatus { taken, status }));
+        let header = state.waiting.pop_front().expect("a send under way");
+        state.done.push_back((header, SendStatus { taken, status }));
     }
 
     fn operations(&self) -> Vec<u32> {
@@ -67,6 +69,9 @@ impl HostSockets for FarSide {
 
     fn send(&self, header: &SendHeader, bytes: &[u8]) -> Sent {
         let mut state = self.state();
+        if state.mode == Mode::Full {
+            return Sent::Full;
+        }
         state.sent.push((*header, bytes.to_vec()));
         match state.mode {
             Mode::Now(most) => {
@@ -74,11 +79,11 @@ impl HostSockets for FarSide {
                 let status = if (taken as usize) < bytes.len() { -11 } else { 0 };
                 Sent::Done(SendStatus { taken, status })
             }
-            Mode::Later if header.kind == SEND_DATA => {
-                state.waiting.push_back((header.socket, bytes.len() as u32));
+            Mode::Later => {
+                state.waiting.push_back(*header);
                 Sent::Queued
             }
-            Mode::Later => Sent::Queued,
+            Mode::Full => Sent::Full,
         }
     }
 
@@ -90,8 +95,8 @@ impl HostSockets for FarSide {
             news = true;
         }
         loop {
-            let Some((socket, status)) = self.state().done.pop_front() else { break };
-            sink(Incoming::Sent(socket, status));
+            let Some((header, status)) = self.state().done.pop_front() else { break };
+            sink(Incoming::Sent(header.socket, header.kind, status));
             news = true;
         }
         news
@@ -199,6 +204,43 @@ fn queued_sends_keep_their_order_when_one_is_cut_short() {
     far.complete(7, 0);
     net.look();
     assert_eq!(far.operations().last(), Some(&(Operation::Close as u32)));
+}
+
+#[test]
+fn credit_that_comes_back_is_not_taken_for_data() {
+    let (far, net) = machine(Mode::Later);
+    let id = connected(far, &net);
+    let piece = vec![7; 128 << 10];
+    far.event(Event::Data, id.0, piece.len() as u32, &piece);
+    net.look();
+    net.receive(id, &mut vec![0; 128 << 10], false).expect("data");
+    assert_eq!(net.send(id, b"abc", None), Ok(3));
+    far.complete(0, 0); // the credit
+    net.look();
+    assert_eq!(net.send(id, b"def", None), Ok(3));
+    far.complete(3, 0);
+    net.look();
+    let state = far.state();
+    let data: Vec<&[u8]> = state.sent.iter().filter(|s| s.0.kind == SEND_DATA).map(|s| &s.1[..]).collect();
+    assert_eq!(data, [b"abc", b"def"]);
+}
+
+#[test]
+fn those_without_room_get_their_turn() {
+    let (far, net) = machine(Mode::Later);
+    let ids = [connected(far, &net), connected(far, &net), connected(far, &net)];
+    assert_eq!(net.send(ids[0], b"first", None), Ok(5));
+    far.state().mode = Mode::Full;
+    assert_eq!(net.send(ids[1], b"second", None), Ok(6));
+    assert_eq!(net.send(ids[2], b"third", None), Ok(5));
+    far.complete(5, 0);
+    net.look(); // still full
+    far.state().mode = Mode::Later;
+    assert_eq!(net.send(ids[0], b"fourth", None), Ok(6));
+    far.complete(6, 0);
+    net.look();
+    let sent: Vec<u32> = far.state().sent.iter().map(|s| s.0.socket).collect();
+    assert_eq!(sent, [ids[0].0, ids[0].0, ids[1].0, ids[2].0]);
 }
 
 #[test]

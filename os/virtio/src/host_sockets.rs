@@ -55,6 +55,19 @@ impl HostSockets {
     }
 }
 
+impl HostSockets {
+    fn tell_sent(&self, sink: &mut dyn FnMut(Incoming<'_>)) -> bool {
+        let mut news = false;
+        loop {
+            // The lock is not held while the sink runs: it may send.
+            let Some((sent, status)) = self.send.lock().next_done() else { break };
+            sink(Incoming::Sent(sent.socket, sent.kind, status));
+            news = true;
+        }
+        news
+    }
+}
+
 impl device::HostSockets for HostSockets {
     fn control(&self, request: &Request) -> Response {
         let slot = loop {
@@ -83,13 +96,13 @@ impl device::HostSockets for HostSockets {
     }
 
     fn poll(&self, sink: &mut dyn FnMut(Incoming<'_>)) -> bool {
-        let mut news = self.events.lock().poll(sink);
-        loop {
-            // The lock is not held while the sink runs: it may send.
-            let Some((socket, status)) = self.send.lock().next_done() else { break };
-            sink(Incoming::Sent(socket, status));
-            news = true;
-        }
+        // A send's status stands in its queue before the event that follows it (`Writable`) does in the other one; so
+        // the statuses are looked at once an event is in hand, and told first.
+        let mut news = self.events.lock().poll(&mut |event| {
+            self.tell_sent(sink);
+            sink(event);
+        });
+        news |= self.tell_sent(sink);
         loop {
             let Some((token, status, addresses)) = self.control.lock().next_name() else { break };
             sink(Incoming::Resolved(token, status, &addresses));
@@ -200,24 +213,33 @@ impl Control {
     }
 }
 
+/// Whose send a slot is, and of which kind.
+#[derive(Clone, Copy, Default)]
+struct Owner {
+    socket: u32,
+    kind: u32,
+}
+
 struct Outgoing {
     queue: Queue,
     memory: Block,
     free: Vec<u16>,
-    /// By slot: the socket whose send it is.
-    sockets: Vec<u32>,
+    /// By slot: whose send it is.
+    owners: Vec<Owner>,
     cheap: bool,
     /// Came back while somebody took his own result; [`Incoming::Sent`] is still to be told.
-    done: alloc::collections::VecDeque<(u32, SendStatus)>,
+    done: alloc::collections::VecDeque<(Owner, SendStatus)>,
 }
 
 impl Outgoing {
     fn new(mut queue: Queue, cheap: bool) -> Option<Self> {
         queue.disarm();
-        let memory = Block::new(if cheap { 2 } else { 8 }, SEND_SLOT)?;
+        // Where sends are dealt with later, what an exit takes along is what fits in here (a send is two descriptors).
+        let many = (platform::free_bytes() / 16 / SEND_SLOT).clamp(4, 32);
+        let memory = Block::new(if cheap { 2 } else { many }, SEND_SLOT)?;
         let free = (0..memory.count() as u16).rev().collect();
-        let sockets = alloc::vec![0; memory.count()];
-        Some(Self { queue, memory, free, sockets, cheap, done: Default::default() })
+        let owners = alloc::vec![Owner::default(); memory.count()];
+        Some(Self { queue, memory, free, owners, cheap, done: Default::default() })
     }
 
     fn send(&mut self, header: &SendHeader, bytes: &[u8]) -> Sent {
@@ -241,7 +263,7 @@ impl Outgoing {
             return Sent::Full;
         }
         self.free.pop();
-        self.sockets[usize::from(slot)] = header.socket;
+        self.owners[usize::from(slot)] = Owner { socket: header.socket, kind: header.kind };
         if !self.cheap {
             self.queue.publish();
             return Sent::Queued;
@@ -252,7 +274,7 @@ impl Outgoing {
             if done == slot {
                 own = Some(status);
             } else {
-                self.done.push_back((self.sockets[usize::from(done)], status));
+                self.done.push_back((self.owners[usize::from(done)], status));
             }
         }
         own.map_or(Sent::Queued, Sent::Done)
@@ -266,12 +288,12 @@ impl Outgoing {
         Some((slot, status))
     }
 
-    fn next_done(&mut self) -> Option<(u32, SendStatus)> {
+    fn next_done(&mut self) -> Option<(Owner, SendStatus)> {
         if let Some(done) = self.done.pop_front() {
             return Some(done);
         }
         let (slot, status) = self.take()?;
-        Some((self.sockets[usize::from(slot)], status))
+        Some((self.owners[usize::from(slot)], status))
     }
 
     fn arm(&mut self) -> bool {

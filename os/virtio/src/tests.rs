@@ -371,8 +371,8 @@ fn host_sockets_ask_send_and_hear() {
             let mut done = 0;
             sockets.poll(&mut |incoming| match incoming {
                 Incoming::Event(_, data) => heard.extend(data),
-                Incoming::Sent(socket, status) => {
-                    assert_eq!((socket, status.taken), (9, 3));
+                Incoming::Sent(socket, kind, status) => {
+                    assert_eq!((socket, kind, status.taken), (9, 1, 3));
                     done += 1;
                 }
                 Incoming::Resolved(token, status, addresses) => {

@@ -21,7 +21,12 @@ pub(crate) fn cases() -> Vec<Case> {
         on(Backend::Process, "damaged images", damaged_images),
         on(Backend::Process, "second interrupt", second_interrupt),
         on(Backend::Process, "nonsense in rings", nonsense_in_rings),
+        on(Backend::Kvm, "nonsense in rings", nonsense_in_rings),
+        on(Backend::Kvm, "damaged images", damaged_images),
+        on(Backend::Kvm, "second interrupt", second_interrupt),
+        on(Backend::Kvm, "port in use", port_in_use),
     ];
+    cases.extend(everywhere("what ring 3 may not do", forbidden));
     cases.extend(everywhere("too little memory", too_little_memory));
     cases
 }
@@ -74,6 +79,22 @@ fn nonsense_in_rings(backend: Backend) -> Result<()> {
         let end = Machine::start(&image, backend, &["--", &kind.to_string(), &queue.to_string()])?.end()?;
         ensure!([3, 134].contains(&end.status), "{kind} in queue {queue}: status {}\n{}", end.status, end.all());
         ensure!(!end.all().contains("Ampoule") && !end.errors.contains("panicked"), "{kind}, {queue}: {}", end.all());
+    }
+    Ok(())
+}
+
+/// Whatever a program tries that is not ring 3's to do, the machine ends with a report of it.
+fn forbidden(backend: Backend) -> Result<()> {
+    let abort = [("CARGO_PROFILE_RELEASE_PANIC", Path::new("abort"))];
+    let image = tool::image_with("tests/guests/forbidden", &[], &abort)?;
+    for number in 0.. {
+        let end = Machine::start(&image, backend, &["--", &number.to_string()])?.end()?;
+        if end.status == 4 {
+            ensure!(number > 20, "only {number} attempts are there");
+            return Ok(());
+        }
+        ensure!(end.status == 139, "attempt {number}: status {}\n{}", end.status, end.all());
+        ensure!(end.all().contains("image+0x"), "attempt {number} is not placed:\n{}", end.all());
     }
     Ok(())
 }

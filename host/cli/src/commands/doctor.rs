@@ -65,8 +65,8 @@ pub(super) fn perform() -> Result<u8, Failure> {
         },
         Finding {
             name: "kvm",
-            result: device("/dev/kvm"),
-            remedy: "makes QEMU quick; needs virtualisation in hardware or a host that offers it, and rights on /dev/kvm",
+            result: monitor::kvm::try_out().map(|()| "/dev/kvm".to_owned()).map_err(|error| error.to_string()),
+            remedy: "runs machines in virtual machines (--on kvm); needs a computer that virtualises, and rights on /dev/kvm",
             is_needed: false,
         },
         Finding {

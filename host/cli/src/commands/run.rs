@@ -18,24 +18,44 @@ use crate::arguments::{Machine, On, Publish, Run};
 /// Runs what is named; the status is the guest's.
 pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     let path = super::target::image(&arguments.target, &arguments.options)?;
-    // As a process, the digest is checked while the machine is made.
-    let as_process = arguments.on != On::Qemu;
-    let image = if as_process { super::target::open_unhashed(&path)? } else { super::target::open(&path)? };
+    // Under our own monitors, the digest is checked while the machine is made.
+    let is_ours = arguments.on != On::Qemu;
+    let image = if is_ours { super::target::open_unhashed(&path)? } else { super::target::open(&path)? };
     let mut options = options(&arguments, image.manifest())?;
     options.debug = Some(path.with_extension("debug"));
-    if arguments.on == On::Auto && std::io::stderr().is_terminal() {
-        eprintln!("running {} as a process", path.display());
-    }
-    let is_whole = as_process.then_some(image::is_whole as fn(&[u8]) -> bool);
+    let is_whole = is_ours.then_some(image::is_whole as fn(&[u8]) -> bool);
     let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole };
     let outcome = match arguments.on {
-        On::Auto | On::Process => monitor::run(&program, &options),
+        On::Auto => on_the_best(&program, options, &path),
+        On::Kvm => monitor::run(&program, &Options { backend: Backend::Kvm, ..options }),
+        On::Process => monitor::run(&program, &options),
         On::Qemu => under_qemu(&program, &options, &path, arguments.machine, image.digest()),
     };
     if let Err(error @ monitor::Error::Damaged) = &outcome {
         return Err(Failure::input(format!("{}: {error}", path.display())));
     }
     Ok(outcome.with_context(|| format!("cannot run {}", path.display()))?.status)
+}
+
+/// Runs it under KVM if that can be used, otherwise as a process, and tells a person which.
+fn on_the_best(program: &Program<'_>, options: Options, path: &Path) -> Result<Outcome, monitor::Error> {
+    let say = |how: &dyn std::fmt::Display| {
+        if std::io::stderr().is_terminal() {
+            eprintln!("running {} {how}", path.display());
+        }
+    };
+    let options = Options { backend: Backend::Kvm, ..options };
+    let outcome = monitor::kvm::check().and_then(|()| {
+        say(&"under KVM");
+        monitor::run(program, &options)
+    });
+    match outcome {
+        Err(error @ monitor::Error::NoKvm(_)) => {
+            say(&format_args!("as a process ({error})"));
+            monitor::run(program, &Options { backend: Backend::Process, ..options })
+        }
+        outcome => outcome,
+    }
 }
 
 /// Boots the file under QEMU. Backtraces get their names from the debug file beside the image, if it is there.

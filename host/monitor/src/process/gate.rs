@@ -5,7 +5,7 @@
 //! instructions before and after count as inside too, by their address ([`is_stub`]).
 //!
 //! None of this keeps a hostile guest out: guest and tender share an address space. The kernel's filter does
-//! ([`super::filter`]).
+//! ([`crate::machine::filter`]).
 
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering};

@@ -20,7 +20,7 @@ mod input;
 mod listeners;
 mod serial;
 
-use crate::process::os::{self, Signals};
+use crate::machine::os::{self, Signals};
 use crate::{Error, Notice, Options, Outcome, Program, Publish};
 use abi::manifest::Manifest;
 use listeners::Listeners;

@@ -1,17 +1,17 @@
 //! Fills the boot information.
 
 use super::layout::Layout;
+use super::load;
 use super::rings::Rings;
 use super::strings::Strings;
-use super::{gate, load, vdso};
 use crate::Program;
 use abi::address::{BusAddr, GuestAddr};
 use abi::boot::{
-    BOOT_MAGIC, BootInfo, Bytes, CLOCK_FUNCTION, Clock, Cpu, DEVICE_CONSOLE, DEVICE_FLAG_CHEAP_KICK, DEVICE_HOSTNET,
-    Device, MAX_DEVICES, NetworkConfig, Region, TRANSPORT_SHARED,
+    BOOT_MAGIC, BootInfo, Bytes, Clock, Cpu, DEVICE_CONSOLE, DEVICE_HOSTNET, Device, MAX_DEVICES, NetworkConfig,
+    Region, TRANSPORT_SHARED,
 };
 use abi::image::LinkRange;
-use core::arch::x86_64::{__cpuid_count, _xgetbv};
+use core::arch::x86_64::CpuidResult;
 
 /// Device number of the console.
 pub(crate) const CONSOLE: usize = 0;
@@ -20,7 +20,17 @@ pub(crate) const HOSTNET: usize = 1;
 
 /// The state components that are saved at a pre-emption, if the CPU has them: x87, SSE, AVX and AVX-512. Not PKRU, which
 /// is no program's own here, and not AMX, which the kernel would have to grant first.
-const XSAVE_WANTED: u64 = 0xe7;
+pub(crate) const XSAVE_WANTED: u64 = 0xe7;
+
+/// What the backend knows: how its gate is called, how time is told, what the CPU saves, what a kick costs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Far {
+    pub(crate) gate: u64,
+    pub(crate) clock: Clock,
+    pub(crate) cpu: Cpu,
+    /// `DEVICE_FLAG_*` of every device.
+    pub(crate) device_flags: u64,
+}
 
 /// The boot information of this machine. `strings_at` is where the caller puts the strings' bytes.
 pub(crate) fn information(
@@ -30,6 +40,7 @@ pub(crate) fn information(
     strings: &Strings,
     strings_at: u64,
     seed: [u8; 32],
+    far: &Far,
 ) -> BootInfo {
     let bytes = |range: LinkRange| Bytes {
         address: GuestAddr(if range.length == 0 { 0 } else { layout.image.start + range.address }),
@@ -41,23 +52,23 @@ pub(crate) fn information(
         bus: BusAddr(span.start),
     };
     let mut devices = [Device::default(); MAX_DEVICES];
-    devices[CONSOLE] = device(DEVICE_CONSOLE, b"console", rings.console());
+    devices[CONSOLE] = device(DEVICE_CONSOLE, b"console", rings.console(), far);
     let mut device_count = 1;
     if let Some(queues) = rings.hostnet() {
-        devices[HOSTNET] = device(DEVICE_HOSTNET, b"hostnet", queues);
+        devices[HOSTNET] = device(DEVICE_HOSTNET, b"hostnet", queues, far);
         device_count = 2;
     }
     BootInfo {
         magic: BOOT_MAGIC,
-        gate: GuestAddr(gate::entry()),
+        gate: GuestAddr(far.gate),
         vcpu: GuestAddr(layout.vcpu.start),
         image_base: GuestAddr(layout.image.start),
         segments: load::sealed(program, layout),
         segment_count: program.header.segment_count,
         arena: region(layout.arena),
         stack: region(layout.stack),
-        clock: clock(),
-        cpu: cpu(),
+        clock: far.clock,
+        cpu: far.cpu,
         seed,
         devices,
         device_count,
@@ -71,8 +82,8 @@ pub(crate) fn information(
     }
 }
 
-fn device(kind: u64, name: &[u8], queues: &[abi::boot::Queue]) -> Device {
-    let mut device = Device { kind, transport: TRANSPORT_SHARED, flags: DEVICE_FLAG_CHEAP_KICK, ..Device::default() };
+fn device(kind: u64, name: &[u8], queues: &[abi::boot::Queue], far: &Far) -> Device {
+    let mut device = Device { kind, transport: TRANSPORT_SHARED, flags: far.device_flags, ..Device::default() };
     for (to, from) in device.name.iter_mut().zip(name) {
         *to = *from;
     }
@@ -83,35 +94,18 @@ fn device(kind: u64, name: &[u8], queues: &[abi::boot::Queue]) -> Device {
     device
 }
 
-fn clock() -> Clock {
-    let monotonic = vdso::now(libc::CLOCK_MONOTONIC);
-    let wall = vdso::now(libc::CLOCK_REALTIME);
-    Clock {
-        kind: CLOCK_FUNCTION,
-        function: GuestAddr(vdso::function()),
-        monotonic_base_ns: monotonic,
-        wall_base_ns: wall,
-        ..Clock::default()
-    }
-}
-
-/// SDM 1 §13.2: what XSAVE saves, and how much room it takes in either format.
-fn cpu() -> Cpu {
-    if !std::arch::is_x86_feature_detected!("xsave") {
+/// SDM 1 §13.2: what XSAVE saves of `mask`, and how much room it takes in either format. `leaf` answers CPUID's leaf 13.
+pub(crate) fn cpu(mask: u64, leaf: impl Fn(u32) -> CpuidResult) -> Cpu {
+    if mask == 0 {
         return Cpu { xsave_mask: 0, xsave_size: 512, xsavec: 0 };
     }
-    let offered = __cpuid_count(0xd, 0);
-    // SAFETY: the `xsave` feature, OSXSAVE included, was just found.
-    let enabled = unsafe { _xgetbv(0) };
-    let mask = enabled & (u64::from(offered.edx) << 32 | u64::from(offered.eax)) & XSAVE_WANTED;
     let mut standard = 512 + 64u64;
     let mut compact = 512 + 64u64;
     for component in (2..63).filter(|c| mask >> c & 1 == 1) {
-        let leaf = __cpuid_count(0xd, component);
+        let leaf = leaf(component);
         standard = standard.max(u64::from(leaf.eax) + u64::from(leaf.ebx));
         // Bit 1 of ECX: this component is aligned to 64 bytes in the compact format.
         compact = if leaf.ecx & 2 != 0 { compact.next_multiple_of(64) } else { compact } + u64::from(leaf.eax);
     }
-    let xsavec = u64::from(__cpuid_count(0xd, 1).eax >> 1 & 1);
-    Cpu { xsave_mask: mask, xsave_size: standard.max(compact), xsavec }
+    Cpu { xsave_mask: mask, xsave_size: standard.max(compact), xsavec: u64::from(leaf(1).eax >> 1 & 1) }
 }

@@ -4,13 +4,15 @@
 //! checked, in this order:
 //!
 //! 1. **Where from.** Only the tender's one `syscall` instruction counts ([`host_device::system::site`]). From anywhere
-//!    else, the guest's text above all, every call is turned into a SIGSYS, which the guest's own fault handler sees.
+//!    else, in a process the guest's text above all, every call is turned into a SIGSYS: there the guest's own fault
+//!    handler sees it, under KVM the machine ends.
 //! 2. **Which.** What is not listed kills the process.
-//! 3. **With what.** Memory calls are confined to the arena and can never make anything executable. Calls that carry an
+//! 3. **With what.** Memory calls are confined to the arena and can never make anything executable. Under KVM `ioctl` may
+//!    run the one vCPU and read and write its system registers, and `setitimer` may set the slice timer. Calls that carry an
 //!    address for the network (`connect`, `sendto`, `sendmsg`) are not there at all: a peer can be named to the parent
 //!    alone, which checks the manifest.
 
-use super::layout::Layout;
+use super::layout::Span;
 use host_device::system::number;
 use libc::sock_filter;
 
@@ -28,7 +30,8 @@ const TRAP: u32 = 0x0003_0000;
 /// What the filter is made from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    pub(crate) layout: Layout,
+    /// The arena, as the child sees it.
+    pub(crate) arena: Span,
     /// Does the manifest give the machine a network?
     pub(crate) network: bool,
     /// Where the kernel sees the tender's calls come from.
@@ -38,29 +41,46 @@ pub(crate) struct Rules {
     /// The pages of the vDSO, whose `clock_gettime` falls back on the system call where the host's clock source cannot
     /// be read from user space.
     pub(crate) vdso: (u64, u64),
+    /// Under KVM: the vCPU.
+    pub(crate) vcpu: Option<Vcpu>,
+}
+
+/// What the child may do with a vCPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vcpu {
+    /// Its descriptor.
+    pub(crate) descriptor: i32,
+    /// The requests that `ioctl` may make of it.
+    pub(crate) requests: &'static [u32],
+    /// The one timer that `setitimer` may set.
+    pub(crate) timer: i32,
+}
+
+/// The numbers of the calls that the child may make, for the curious and for the tests.
+pub(crate) fn numbers(network: bool, vcpu: bool, vdso: bool) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    if vcpu {
+        numbers.extend([number::IOCTL, number::SETITIMER]);
+    }
+    numbers.extend([
+        number::READ,
+        number::WRITE,
+        number::EPOLL_PWAIT2,
+        number::MPROTECT,
+        number::MADVISE,
+        number::EXIT_GROUP,
+        number::RT_SIGRETURN,
+    ]);
+    if !vdso {
+        numbers.push(number::CLOCK_GETTIME);
+    }
+    if network {
+        numbers.extend([number::RECVMSG, number::ACCEPT4, number::EPOLL_CTL, number::CLOSE, number::SHUTDOWN]);
+    }
+    numbers
 }
 
 impl Rules {
-    /// The numbers of the calls that the child may make, for the curious and for the tests.
-    pub(crate) fn numbers(&self) -> Vec<u32> {
-        let mut numbers = vec![
-            number::READ,
-            number::WRITE,
-            number::EPOLL_PWAIT2,
-            number::MPROTECT,
-            number::MADVISE,
-            number::EXIT_GROUP,
-            number::RT_SIGRETURN,
-        ];
-        if self.vdso == (0, 0) {
-            numbers.push(number::CLOCK_GETTIME);
-        }
-        if self.network {
-            numbers.extend([number::RECVMSG, number::ACCEPT4, number::EPOLL_CTL, number::CLOSE, number::SHUTDOWN]);
-        }
-        numbers
-    }
-
     /// The program.
     pub(crate) fn assemble(&self) -> Vec<sock_filter> {
         let mut code = Assembler::default();
@@ -68,7 +88,7 @@ impl Rules {
         code.require_equal(AUDIT_ARCH_X86_64);
         self.elsewhere(&mut code);
         code.load(NUMBER);
-        for number in self.numbers() {
+        for number in numbers(self.network, self.vcpu.is_some(), self.vdso != (0, 0)) {
             let rule = self.rule(number);
             code.skip_unless_equal(number, rule.len());
             code.append(rule);
@@ -95,6 +115,19 @@ impl Rules {
                 code.load(ARGUMENTS + 8);
                 code.require_equal(libc::EPOLL_CTL_ADD as u32);
             }
+            number::IOCTL => match self.vcpu {
+                Some(vcpu) => {
+                    code.load(ARGUMENTS);
+                    code.require_equal(vcpu.descriptor as u32);
+                    code.load(ARGUMENTS + 8);
+                    code.require_one_of(vcpu.requests);
+                }
+                None => code.result(KILL),
+            },
+            number::SETITIMER => {
+                code.load(ARGUMENTS);
+                code.require_equal(self.vcpu.map_or(u32::MAX, |v| v.timer as u32));
+            }
             // From here it is forged: the real one comes from the restorer, see `elsewhere`.
             number::RT_SIGRETURN => {
                 code.result(KILL);
@@ -108,9 +141,9 @@ impl Rules {
 
     /// Arguments 0 and 1 are a range of the arena. The stretch behind it, as long as itself, holds nothing.
     fn confine(&self, code: &mut Assembler) {
-        code.require_at_least(0, self.layout.arena.start);
-        code.require_below(0, self.layout.arena.end);
-        code.require_below(1, self.layout.arena.length() + 1);
+        code.require_at_least(0, self.arena.start);
+        code.require_below(0, self.arena.end);
+        code.require_below(1, self.arena.length() + 1);
     }
 
     /// Lets calls from the tender's site go on, decides all others.
@@ -175,6 +208,14 @@ impl Assembler {
         self.result(KILL);
     }
 
+    fn require_one_of(&mut self, values: &[u32]) {
+        for (index, value) in values.iter().enumerate() {
+            let rest = values.len() - index; // the other values, and the verdict
+            self.0.push(jump(libc::BPF_JEQ, *value, rest as u8, 0));
+        }
+        self.result(KILL);
+    }
+
     fn skip_unless_equal(&mut self, value: u32, count: u8) {
         self.0.push(jump(libc::BPF_JEQ, value, 0, count));
     }
@@ -218,16 +259,18 @@ impl Assembler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::layout::Span;
 
     const SITE: u64 = 0x5555_0000_1234;
 
     /// What the kernel's machine says to a call: the verdict.
     fn verdict(network: bool, number: u32, pointer: u64, arguments: [u64; 3]) -> u32 {
+        verdict_of(None, network, number, pointer, arguments)
+    }
+
+    fn verdict_of(vcpu: Option<Vcpu>, network: bool, number: u32, pointer: u64, arguments: [u64; 3]) -> u32 {
         let arena = Span { start: 0x1_8000_0000, end: 0x2_4000_0000 };
-        let layout = Layout { arena, ..Layout::empty() };
         let vdso = (0x7fff_0000_0000, 0x7fff_0000_4000);
-        let program = Rules { layout, network, site: SITE, restorer: 0x5555_0000_9999, vdso }.assemble();
+        let program = Rules { arena, network, site: SITE, restorer: 0x5555_0000_9999, vdso, vcpu }.assemble();
         let load = |offset: u32| match offset {
             NUMBER => number,
             ARCHITECTURE => AUDIT_ARCH_X86_64,
@@ -295,5 +338,23 @@ mod tests {
         }
         assert_eq!(verdict(false, number::MADVISE, SITE, [0x1_8000_0000, 0x1000, 4]), ALLOW);
         assert_eq!(verdict(false, number::MADVISE, SITE, [0x1_8000_0000, 0x1000, 14]), KILL);
+    }
+
+    #[test]
+    fn the_vcpu_may_be_run_and_nothing_else() {
+        const VCPU: Option<Vcpu> = Some(Vcpu { descriptor: 7, requests: &[0xae80, 0xae83, 0xae84], timer: 2 });
+        let ioctl = |vcpu, descriptor, request| verdict_of(vcpu, false, number::IOCTL, SITE, [descriptor, request, 0]);
+        for request in [0xae80, 0xae83, 0xae84] {
+            assert_eq!(ioctl(VCPU, 7, request), ALLOW);
+            assert_eq!(ioctl(VCPU, 6, request), KILL);
+            assert_eq!(ioctl(None, 7, request), KILL);
+        }
+        for request in [0, 0xae81, 0xae85, 0x4020_ae46, 0x5401] {
+            assert_eq!(ioctl(VCPU, 7, request), KILL, "{request:#x}");
+        }
+        assert_eq!(verdict_of(VCPU, false, number::SETITIMER, SITE, [2, 0, 0]), ALLOW);
+        assert_eq!(verdict_of(VCPU, false, number::SETITIMER, SITE, [0, 0, 0]), KILL);
+        assert_eq!(verdict_of(VCPU, false, number::WRITE, SITE + 8, [0; 3]), TRAP);
+        assert_eq!(verdict(false, number::SETITIMER, SITE, [2, 0, 0]), KILL);
     }
 }

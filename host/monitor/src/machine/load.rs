@@ -51,7 +51,7 @@ pub(crate) fn check(program: &Program<'_>) -> Result<(), Error> {
     }
 }
 
-/// Copies and relocates the segments into the writable, zeroed memory at `layout.image`.
+/// Copies and relocates the segments into the writable, zeroed memory that the child sees for `layout.image`.
 ///
 /// # Errors
 /// None after [`check`].
@@ -66,11 +66,11 @@ pub(crate) unsafe fn copy(program: &Program<'_>, layout: &Layout) -> Result<(), 
         let bytes = program.bytes.get(from..from + segment.file_length as usize);
         let bytes = bytes.ok_or(Error::BadImage("a segment lies beyond the end of the file"))?;
         // SAFETY: `check` keeps the segment within the span, which the caller mapped.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), (base + segment.address) as *mut u8, bytes.len()) };
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), layout.host(base + segment.address), bytes.len()) };
     }
     let table = file_range(program, header.relocations).unwrap_or_default();
     for word in relocations(table, header.span) {
-        let word = (base + word?) as *mut u64;
+        let word = layout.host(base + word?).cast::<u64>();
         // SAFETY: within the span, see `relocations`.
         unsafe { word.write_unaligned(word.read_unaligned().wrapping_add(base)) };
     }

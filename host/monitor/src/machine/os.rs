@@ -131,7 +131,10 @@ impl Signals {
             libc::sigemptyset(&raw mut set);
             libc::sigaddset(&raw mut set, libc::SIGTERM);
             libc::sigaddset(&raw mut set, libc::SIGINT);
-            libc::sigprocmask(libc::SIG_BLOCK, &raw const set, &raw mut before);
+            // A child inherits the mask: a nudge that comes before it can take one waits.
+            let mut blocked = set;
+            libc::sigaddset(&raw mut blocked, super::signals::NUDGE);
+            libc::sigprocmask(libc::SIG_BLOCK, &raw const blocked, &raw mut before);
             let handle = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
             if handle < 0 {
                 return Err(Error::last("take signals"));
@@ -225,14 +228,20 @@ pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[&[u8]], descriptor: Option<B
     put >= 0
 }
 
+/// The status of a child that could not become the machine.
+pub(crate) const UNABLE: u8 = 2;
+
 /// In the child: says why the machine could not be built, and ends. The parent passes the text on.
 pub(crate) fn fail(error: &Error) -> ! {
     use super::message::{Head, Kind};
-    let text = format!("it could not be started: {error}");
-    let message = [&Head::new(Kind::Report).bytes()[..], text.as_bytes()].concat();
+    let (kind, text) = match error {
+        Error::NoKvm(why) => (Kind::NoKvm, why.clone()),
+        _ => (Kind::Report, format!("it could not be started: {error}")),
+    };
+    let message = [&Head::new(kind).bytes()[..], text.as_bytes()].concat();
     // SAFETY: ends the process without running what belongs to the parent.
     unsafe {
         libc::write(super::tender::CONTROL, message.as_ptr().cast(), message.len());
-        libc::_exit(2)
+        libc::_exit(UNABLE.into())
     }
 }

@@ -1,6 +1,6 @@
 //! The machine's virtqueues: where their memory lies, for the guest and for the servers.
 
-use super::layout::Span;
+use super::layout::{self, Span};
 use abi::address::GuestAddr;
 use abi::boot::Queue;
 use abi::ring::{Areas, Device, Layout};
@@ -70,10 +70,10 @@ impl Rings {
 ///
 /// # Safety
 /// The queues' memory is mapped for as long as they are served, and only used through rings.
-pub(crate) unsafe fn serve(queues: &[Queue]) -> Option<[Device; 3]> {
+pub(crate) unsafe fn serve(queues: &[Queue], layout: &layout::Layout) -> Option<[Device; 3]> {
     let device = |queue: &Queue| {
         let size = u16::try_from(queue.size).ok()?;
-        let at = |address: GuestAddr| address.0 as *mut u8;
+        let at = |address: GuestAddr| layout.host(address.0);
         // SAFETY: `Rings::plan` gave each area its room, and the caller vouches for the memory.
         let areas = unsafe { Areas::new(size, at(queue.descriptors), at(queue.available), at(queue.used)) }.ok()?;
         Some(Device::new(areas, false))

@@ -3,6 +3,7 @@
 use super::message::{Head, Kind, MESSAGE_MAX};
 use super::os::{self, Child, Fate, Got, Signals};
 use super::signals::NUDGE;
+use crate::jail::Jail;
 use crate::sockets::{HostSockets, Lookup};
 use crate::{Error, Options, Outcome, Program};
 use abi::hostnet::{Address, Operation, Request, Response};
@@ -31,8 +32,12 @@ pub(crate) struct Parent<'a> {
     /// A first signal was passed on; the next one ends the machine.
     asked_to_stop: bool,
     report: Option<String>,
+    /// Why KVM could not be used, if that is so.
+    no_kvm: Option<String>,
     /// The image's debug file, open already: later no file can be opened any more.
     debug: Option<File>,
+    /// To be entered when the machine is made; until then the tool may have to try another way.
+    jail: Option<Jail>,
 }
 
 impl<'a> Parent<'a> {
@@ -56,7 +61,9 @@ impl<'a> Parent<'a> {
             looked_up: HashMap::new(),
             asked_to_stop: false,
             report: None,
+            no_kvm: None,
             debug: options.debug.as_deref().and_then(|path| File::open(path).ok()),
+            jail: Some(Jail::new(program.manifest, &options.publish)),
         }
     }
 
@@ -75,12 +82,12 @@ impl<'a> Parent<'a> {
                     return Ok(outcome);
                 }
             }
-            self.listen(&mut buffer);
+            self.listen(&mut buffer)?;
             self.end_lookups();
             if ready.first() == Some(&true) {
                 let fate = self.child.wait()?;
-                self.listen(&mut buffer);
-                return Ok(self.outcome(fate));
+                self.listen(&mut buffer)?;
+                return self.outcome(fate);
             }
         }
     }
@@ -102,12 +109,16 @@ impl<'a> Parent<'a> {
     }
 
     /// Deals with everything that the child has said.
-    fn listen(&mut self, buffer: &mut [u8]) {
+    fn listen(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
         while let Got::Message(length) = os::receive(self.control.as_fd(), buffer) {
-            if let Some((head, body)) = buffer.get(..length).and_then(Head::split) {
-                self.hear(head, body);
+            let Some((head, body)) = buffer.get(..length).and_then(Head::split) else { continue };
+            match Kind::of(head.kind) {
+                // Before anything that the guest may have had a hand in.
+                Some(Kind::Started) => self.jail.take().map_or(Ok(()), |jail| jail.enter())?,
+                _ => self.hear(head, body),
             }
         }
+        Ok(())
     }
 
     fn hear(&mut self, head: Head, body: &[u8]) {
@@ -117,6 +128,7 @@ impl<'a> Parent<'a> {
                 eprintln!("ampoule: the machine ended: {text}");
                 self.report = Some(text);
             }
+            Some(Kind::NoKvm) => self.no_kvm = Some(String::from_utf8_lossy(body).into_owned()),
             Some(Kind::Backtrace) => {
                 let frames: Vec<u64> = body.as_chunks::<8>().0.iter().map(|f| u64::from_le_bytes(*f)).collect();
                 let base = u64::from(head.value) << 32 | u64::from(head.socket);
@@ -204,8 +216,11 @@ impl<'a> Parent<'a> {
         os::send(self.control.as_fd(), &[&head.bytes(), body], descriptor);
     }
 
-    fn outcome(&mut self, fate: Fate) -> Outcome {
-        match fate {
+    fn outcome(&mut self, fate: Fate) -> Result<Outcome, Error> {
+        if let (Some(why), Fate::Exited(os::UNABLE)) = (self.no_kvm.take(), fate) {
+            return Err(Error::NoKvm(why));
+        }
+        Ok(match fate {
             Fate::Exited(status) => Outcome { status, report: self.report.take() },
             Fate::Killed(signal) => {
                 let report = self.report.take().unwrap_or_else(|| {
@@ -215,7 +230,7 @@ impl<'a> Parent<'a> {
                 });
                 Outcome { status: (128 + signal) as u8, report: Some(report) }
             }
-        }
+        })
     }
 }
 

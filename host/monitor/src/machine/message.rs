@@ -37,6 +37,10 @@ pub(crate) enum Kind {
     /// To the parent: what did the look-up of token `socket` come to? Answered by `Done`: the status, and
     /// [`abi::hostnet::Address`]es.
     TakeLookup = 5,
+    /// To the parent: the machine did not start, because KVM cannot be used; why, as text.
+    NoKvm = 6,
+    /// To the parent: the machine is made, and what follows comes from it.
+    Started = 7,
     /// To the child: an [`abi::hostnet::Response`]; a descriptor comes along where the request makes one.
     Response = 16,
     /// To the child: the answer to all others.
@@ -50,7 +54,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn of(number: u32) -> Option<Self> {
         use Kind::*;
-        let all = [Report, Backtrace, Request, SendTo, TakeLookup, Response, Done, Events, Resolved];
+        let all = [Report, Backtrace, Request, SendTo, TakeLookup, NoKvm, Started, Response, Done, Events, Resolved];
         all.into_iter().find(|k| *k as u32 == number)
     }
 }

@@ -1,0 +1,79 @@
+//! What our two own backends share: a machine is a child process, whatever that child then does with the image.
+//!
+//! | file | what it does | which process |
+//! |---|---|---|
+//! | `mod`, `parent`, `os` | forks; serves control requests; waits | parent |
+//! | `layout`, `strings`, `rings`, `boot`, `load` | say where everything lies, and fill it | child, before lock-down |
+//! | `child`, `filter`, `signals` | set the child up, and give up everything else | child, up to lock-down |
+//! | `tender`, `channel`, `upcall`, `vdso` | the far side of the gate, as far as it is the same for both | child, after lock-down |
+//! | `message` | what the two say to each other | both |
+//!
+//! # Who does what
+//! The child makes the data path's system calls itself, on descriptors that the parent handed in. Whatever names a peer
+//! or a port goes to the parent, which checks it against the manifest. A guest that breaks out finds itself in a child
+//! that may do hardly anything.
+
+pub(crate) mod boot;
+pub(crate) mod channel;
+pub(crate) mod child;
+pub(crate) mod filter;
+pub(crate) mod layout;
+pub(crate) mod load;
+pub(crate) mod message;
+pub(crate) mod os;
+mod parent;
+pub(crate) mod rings;
+pub(crate) mod signals;
+pub(crate) mod strings;
+pub(crate) mod tender;
+pub(crate) mod upcall;
+pub(crate) mod vdso;
+
+use crate::{Error, Options, Outcome, Program};
+use child::Plan;
+use layout::Layout;
+use rings::Rings;
+use std::os::fd::{AsFd as _, IntoRawFd as _};
+use strings::Strings;
+
+/// What a backend gives to [`run`].
+pub(crate) struct Backend {
+    /// Bytes of memory that it wants beside the machine's own, for code and tables of the far side.
+    pub(crate) far: u64,
+    /// Becomes the machine, in the child. Returns only if that failed.
+    pub(crate) start: fn(Plan<'_>) -> Error,
+}
+
+/// Runs a program as a child process until it ends; see [`crate::run`].
+///
+/// # Errors
+/// Everything that keeps the machine from starting.
+pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -> Result<Outcome, Error> {
+    load::check(program)?;
+    let strings = Strings::of(program, options)?;
+    let rings = Rings::plan(program.manifest.network.is_some());
+    let memory = options.memory.unwrap_or(program.header.memory);
+    let layout = Layout::plan(program, &strings, rings.length(), backend.far, memory)?;
+    let seed = os::random()?;
+    let (ours, theirs) = os::socket_pair()?;
+    let signals = os::Signals::take()?;
+    let parent = os::own_id();
+    match os::fork()? {
+        None => {
+            let control = theirs.into_raw_fd();
+            let error = (backend.start)(Plan { program: *program, layout, strings, rings, seed, control, parent });
+            os::fail(&error)
+        }
+        Some(mut child) => {
+            drop(theirs);
+            // Both work at the same time; the child waits for the verdict before the first instruction.
+            if program.is_whole.is_some_and(|is_whole| !is_whole(program.bytes)) {
+                child.signal(libc::SIGKILL);
+                child.wait()?;
+                return Err(Error::Damaged);
+            }
+            os::send(ours.as_fd(), &[&message::Head::new(message::Kind::Done).bytes()], None);
+            parent::Parent::new(program, options, child, ours, signals).stay()
+        }
+    }
+}
