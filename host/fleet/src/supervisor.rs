@@ -1,0 +1,319 @@
+//! The supervisor: holds a machine's name, keeps its log, waits for its end and writes that down.
+//!
+//! One thread, and one poll(2) for everything that can happen. It trusts the runner no further than to say of itself what
+//! it likes: what it prints is bounded by the log, what it says by the link, and its end is the kernel's word.
+
+use std::io::{ErrorKind, PipeReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Stdio};
+use std::time::Instant;
+
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, waitid};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::link::{Event, Got, Link};
+use crate::log::{Reader, Writer};
+use crate::process::{Process, start_ticks, wait_for};
+use crate::record::Runner;
+use crate::start::{Plan, Verdict, itself};
+use crate::starting::Starting;
+use crate::store::{Claim, Store};
+use crate::{End, Error, Name, Port, Record, clock, runner};
+
+/// The role's variable.
+pub(crate) const ROLE: &str = "supervisor";
+/// Output that is read at once.
+const PIECE: usize = 64 << 10;
+/// Output that is shown of a machine that did not start, in bytes.
+const SHOWN: u64 = 64 << 10;
+/// Ports that are written down; a range may have more.
+const PORTS_MAX: usize = 64;
+/// Pieces of output that are taken once the runner has ended; a pipe holds one.
+const REST: usize = 16;
+
+/// Is this process to be part of a machine in the background? Does a supervisor's whole work, and gives the status to exit
+/// with; makes this process a runner and gives `None`, as for every other.
+pub fn take_role() -> Option<u8> {
+    let role = std::env::var(crate::ROLE).ok()?;
+    if role == ROLE {
+        return Some(perform());
+    }
+    match runner::become_one(role.strip_prefix(runner::ROLE)?) {
+        Ok(()) => None,
+        Err(error) => {
+            eprintln!("error: {error}");
+            Some(1)
+        }
+    }
+}
+
+/// The supervisor's work.
+fn perform() -> u8 {
+    // A session of its own: no terminal, and no signals of one.
+    let _ = rustix::process::setsid();
+    let Ok(mut asker) = Link::from_stdin() else { return 1 };
+    let Ok(plan) = asker.receive::<Plan>() else { return 1 };
+    let name = match &plan.name {
+        crate::start::Wanted::Exactly(name) | crate::start::Wanted::Like(name) => name.clone(),
+    };
+    let mut record = record(name, plan.image.clone());
+    let claim = match Store::open().and_then(|store| store.claim(&plan.name, &mut record)) {
+        Ok(claim) => claim,
+        Err(error) => return fail(&mut asker, &error),
+    };
+    match Supervisor::start(&claim, &mut record, &plan) {
+        Ok((supervisor, child)) => supervisor.stay(claim, record, asker, child),
+        Err(error) => {
+            let status = fail(&mut asker, &error);
+            let _ = claim.discard(&record.name);
+            status
+        }
+    }
+}
+
+fn fail(asker: &mut Link, error: &Error) -> u8 {
+    let _ = asker.send(&Verdict::Failed { status: 1, output: String::new(), reason: error.to_string() });
+    1
+}
+
+/// The record of a machine that is about to start.
+fn record(name: Name, image: String) -> Record {
+    Record {
+        name,
+        image,
+        digest: String::new(),
+        backend: String::new(),
+        started_ms: clock::wall_ms(),
+        started_boot_ms: clock::boot_ms(),
+        boot: clock::boot_id(),
+        runner: None,
+        ports: Vec::new(),
+        end: None,
+    }
+}
+
+/// What the supervisor watches.
+struct Supervisor {
+    runner: Process,
+    output: PipeReader,
+    output_is_open: bool,
+    events: Link,
+    events_are_open: bool,
+    signals: UnixStream,
+    log: Writer,
+    starting: Starting,
+    report: Option<String>,
+}
+
+impl Supervisor {
+    /// Starts the runner and writes its number down.
+    fn start(claim: &Claim, record: &mut Record, plan: &Plan) -> Result<(Self, Child), Error> {
+        let log = Writer::create(&claim.folder)?;
+        let signals = signals().map_err(Error::system("take signals"))?;
+        let (output, theirs) = std::io::pipe().map_err(Error::system("make a pipe"))?;
+        let (events, link) = Link::pair().map_err(Error::system("make a socket pair"))?;
+        let mut command = itself();
+        let own = rustix::process::getpid().as_raw_nonzero();
+        command.env(crate::ROLE, format!("{}{own}", runner::ROLE)).stdin(Stdio::from(link));
+        let second = theirs.try_clone().map_err(Error::system("copy a pipe's end"))?;
+        command.stdout(theirs).stderr(second);
+        let mut child = command.spawn().map_err(Error::system("start the machine's process"))?;
+        drop(command); // and with it our copies of its ends
+        let pid = Pid::from_child(&child);
+        let Some(runner) = Process::open(pid) else {
+            let _ = child.kill();
+            return Err(Error::System { what: "watch the machine's process", source: ErrorKind::OutOfMemory.into() });
+        };
+        record.runner = Some(Runner { pid: pid.as_raw_nonzero().get(), start_ticks: start_ticks(pid).unwrap_or(0) });
+        let written = record.write(&claim.folder);
+        let unblocked = fcntl_setfl(&output, OFlags::NONBLOCK).map_err(Error::system("read without waiting"));
+        if let Err(error) = written.and(unblocked) {
+            let _ = child.kill().and_then(|()| child.wait());
+            return Err(error);
+        }
+        let starting = Starting::new(plan.awaited.clone());
+        let this = Self {
+            runner,
+            output,
+            output_is_open: true,
+            events,
+            events_are_open: true,
+            signals,
+            log,
+            starting,
+            report: None,
+        };
+        Ok((this, child))
+    }
+
+    /// Stays with the machine until it ends. `child` is not reaped, so that its number stays its own.
+    fn stay(mut self, claim: Claim, mut record: Record, asker: Link, _child: Child) -> u8 {
+        let mut asker = Some(asker);
+        let mut is_unwanted = false;
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let timeout = match (&asker, self.starting.due()) {
+                (Some(_), Some(due)) => Some(due.saturating_duration_since(Instant::now())),
+                _ => None,
+            };
+            // The runner's handle stands in for whatever is closed.
+            let handle = self.runner.as_fd();
+            let output = if self.output_is_open { self.output.as_fd() } else { handle };
+            let events = if self.events_are_open { self.events.as_fd() } else { handle };
+            let asking = asker.as_ref().map_or(handle, AsFd::as_fd);
+            let ready = wait_for(&[handle, output, events, asking, self.signals.as_fd()], timeout);
+            let [has_ended, has_output, has_events, asker_has_left, has_signals] = ready[..] else { continue };
+            if has_output {
+                self.pass_output(&mut buffer);
+            }
+            if has_events {
+                self.listen(&mut record, &claim);
+            }
+            if has_signals {
+                self.pass_signals(&mut buffer);
+            }
+            if has_ended {
+                break;
+            }
+            if asker_has_left && asker.take().is_some() {
+                // Whoever wanted it gave up before it ran.
+                is_unwanted = true;
+                self.runner.signal(Signal::KILL);
+            }
+            if !is_unwanted && self.starting.due().is_some_and(|due| due <= Instant::now()) {
+                self.tell_started(&mut asker, &record.name);
+            }
+        }
+        self.finish(claim, record, asker, is_unwanted, &mut buffer)
+    }
+
+    /// The machine has ended: takes the rest of what it said, and writes down how.
+    fn finish(
+        mut self,
+        claim: Claim,
+        mut record: Record,
+        mut asker: Option<Link>,
+        is_unwanted: bool,
+        buffer: &mut [u8],
+    ) -> u8 {
+        for _ in 0..REST {
+            self.pass_output(buffer);
+        }
+        self.listen(&mut record, &claim);
+        let end = self.end(&record);
+        if asker.is_some() && end.status == Some(0) {
+            self.tell_started(&mut asker, &record.name);
+        }
+        if let Some(mut asker) = asker {
+            let _ = asker.send(&failure(&claim, &record.name, &end));
+        } else if !is_unwanted {
+            record.end = Some(end);
+            return u8::from(record.write(&claim.folder).is_err());
+        }
+        u8::from(claim.discard(&record.name).is_err())
+    }
+
+    fn end(&mut self, record: &Record) -> End {
+        let waited = waitid(WaitId::PidFd(self.runner.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        let fate = waited.ok().flatten();
+        End {
+            at_ms: clock::wall_ms(),
+            after_ms: clock::boot_ms().saturating_sub(record.started_boot_ms),
+            status: fate.as_ref().and_then(WaitIdStatus::exit_status).map(|status| status as u8),
+            signal: fate.as_ref().and_then(WaitIdStatus::terminating_signal),
+            report: self.report.take(),
+        }
+    }
+
+    fn pass_output(&mut self, buffer: &mut [u8]) {
+        match self.output.read(buffer) {
+            Ok(0) => self.output_is_open = false,
+            Ok(length) => self.log.append(buffer.get(..length).unwrap_or_default()),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(_) => self.output_is_open = false,
+        }
+    }
+
+    fn listen(&mut self, record: &mut Record, claim: &Claim) {
+        let mut is_new = false;
+        while self.events_are_open {
+            match self.events.poll() {
+                Got::Message(event) => {
+                    self.starting.hear(&event, Instant::now());
+                    is_new |= self.note(event, record);
+                }
+                Got::Nothing => break,
+                Got::End => self.events_are_open = false,
+            }
+        }
+        if is_new && let Err(error) = record.write(&claim.folder) {
+            self.log.append(format!("ampoule: {error}\n").as_bytes());
+        }
+    }
+
+    /// Enters an event in the record; has it changed?
+    fn note(&mut self, event: Event, record: &mut Record) -> bool {
+        match event {
+            Event::Running { backend, digest } => (record.backend, record.digest) = (backend, digest),
+            Event::Listening(port) => return add(port, &mut record.ports),
+            Event::Refused { .. } => return false,
+            Event::Report(text) => {
+                self.report = Some(text);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Somebody wants the supervisor to end: an init system that stops, say. The machine may do so in order.
+    fn pass_signals(&mut self, buffer: &mut [u8]) {
+        if self.signals.read(buffer).is_ok_and(|length| length > 0) {
+            self.runner.signal(Signal::TERM);
+        }
+    }
+
+    fn tell_started(&self, asker: &mut Option<Link>, name: &Name) {
+        if let Some(mut asker) = asker.take() {
+            let _ = asker.send(&Verdict::Started { name: name.clone(), notes: self.starting.notes() });
+        }
+    }
+}
+
+/// SIGTERM and SIGINT, as bytes of a stream.
+fn signals() -> std::io::Result<UnixStream> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    signal_hook::low_level::pipe::register(SIGTERM, theirs.try_clone()?)?;
+    signal_hook::low_level::pipe::register(SIGINT, theirs)?;
+    Ok(ours)
+}
+
+fn add(port: Port, ports: &mut Vec<Port>) -> bool {
+    let is_new = !ports.contains(&port) && ports.len() < PORTS_MAX;
+    if is_new {
+        ports.push(port);
+    }
+    is_new
+}
+
+/// The verdict on a machine that ended before it had started.
+fn failure(claim: &Claim, name: &Name, end: &End) -> Verdict {
+    let mut output = Vec::new();
+    if let Ok(mut reader) = Reader::open(&claim.folder)
+        && reader.skip_to_last(SHOWN).is_ok()
+    {
+        let mut piece = [0; 4096];
+        while let Ok(length @ 1..) = reader.read(&mut piece) {
+            output.extend_from_slice(piece.get(..length).unwrap_or_default());
+        }
+    }
+    let (status, how) = match (end.status, end.signal) {
+        (Some(status), _) => (status, format!("it ended with status {status}")),
+        (None, Some(signal)) => (128u8.wrapping_add(signal as u8), format!("signal {signal} ended it")),
+        (None, None) => (1, "it ended".into()),
+    };
+    let output = String::from_utf8_lossy(&output).into_owned();
+    Verdict::Failed { status, output, reason: format!("{name} did not start: {how}; nothing of it is left") }
+}
