@@ -310,10 +310,10 @@ fn failure(claim: &Claim, name: &Name, end: &End) -> Verdict {
         }
     }
     let (status, how) = match (end.status, end.signal) {
-        (Some(status), _) => (status, format!("it ended with status {status}")),
-        (None, Some(signal)) => (128u8.wrapping_add(signal as u8), format!("signal {signal} ended it")),
-        (None, None) => (1, "it ended".into()),
+        (Some(status), _) => (status, format!("with status {status}")),
+        (None, Some(signal)) => (128u8.wrapping_add(signal as u8), format!("by signal {signal}")),
+        (None, None) => (1, "and nobody knows how".into()),
     };
     let output = String::from_utf8_lossy(&output).into_owned();
-    Verdict::Failed { status, output, reason: format!("{name} did not start: {how}; nothing of it is left") }
+    Verdict::Failed { status, output, reason: format!("{name} ended as soon as it was started, {how}; it is not kept") }
 }

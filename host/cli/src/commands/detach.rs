@@ -13,10 +13,10 @@ use crate::arguments::Run;
 /// Starts what is named. The status is 0 if it runs, or ended well; else what `ampoule run` would have ended with.
 pub(super) fn perform(arguments: &Run) -> Result<u8, Failure> {
     let path = super::target::image(&arguments.target, &arguments.options)?;
-    let path = std::path::absolute(&path).unwrap_or(path);
     let image = super::target::open_unhashed(&path)?;
     // What is wrong with the command line is said here, before anything is started.
     super::run::options(arguments, image.manifest())?;
+    let path = std::path::absolute(&path).unwrap_or(path);
     let plan = plan(arguments, &path, image.manifest());
     drop(image);
     match start(&plan, &path).map_err(anyhow::Error::from)? {

@@ -50,7 +50,8 @@ fn row(machine: &Machine) -> [String; 6] {
     let record = &machine.record;
     let image =
         Path::new(&record.image).file_name().map_or_else(|| record.image.clone(), |n| n.to_string_lossy().into());
-    let ports: Vec<String> = record.ports.iter().map(ToString::to_string).collect();
+    let ports = record.ports.iter().filter(|_| machine.state == State::Running);
+    let ports: Vec<String> = ports.map(ToString::to_string).collect();
     let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     let uptime = machine.uptime_ms().map(duration).unwrap_or_default();
     // A name of a file may hold anything, a terminal's commands too.
