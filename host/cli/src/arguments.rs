@@ -256,6 +256,9 @@ pub struct Stop {
 
 /// `ampoule kill`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule kill web             its program is not asked; `ampoule stop` asks first")]
 pub struct Kill {
     /// The machines
     #[arg(required = true, value_name = "NAME", value_parser = Name::parse)]
