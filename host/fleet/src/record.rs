@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::{FallocateFlags, fallocate};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Name};
@@ -123,6 +124,9 @@ impl Record {
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = options.open(&fresh).map_err(Error::file("write", &fresh))?;
+        // Blocks that are there already keep ext4 from writing the file out before it takes the other's place
+        // (`auto_da_alloc`), which takes some 10 ms. After a crash of the host the record is worth nothing anyway.
+        let _ = fallocate(&file, FallocateFlags::empty(), 0, text.len() as u64);
         file.write_all(&text).map_err(Error::file("write", &fresh))?;
         fs::rename(&fresh, &path).map_err(Error::file("write", &path))
     }

@@ -39,9 +39,12 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-fn run(fleet: &Fleet, example: &str, backend: Backend, arguments: &[&str]) -> Result<String> {
-    let image = tool::image(&format!("examples/{example}"))?;
-    fleet.run(&image, &[backend.flags(), arguments].concat())
+/// Runs `web` in the background until it serves, and gives its name.
+fn web(fleet: &Fleet, backend: Backend, arguments: &[&str]) -> Result<String> {
+    let name = fleet.run(&tool::image("examples/web")?, &[backend.flags(), arguments].concat())?;
+    // QEMU listens long before its guest does.
+    until("it serves", || Ok(fleet.say(&["logs", &name])?.output.contains("serving on")))?;
+    Ok(name)
 }
 
 /// Asks a machine for a page.
@@ -69,7 +72,7 @@ fn kill_supervisor(fleet: &Fleet, name: &str) -> Result<()> {
 fn start_to_end(backend: Backend) -> Result<()> {
     let fleet = Fleet::new()?;
     ensure!(fleet.say(&["ps", "-a"])?.output == "NAME  IMAGE  BACKEND  STATE  UPTIME  PORTS\n");
-    let name = run(&fleet, "web", backend, &PUBLISH)?;
+    let name = web(&fleet, backend, &PUBLISH)?;
     ensure!(name == "web", "its name is {name}");
     ask(&fleet, "web")?;
     let listed = fleet.say(&["ps"])?.with_status(0)?;
@@ -96,7 +99,7 @@ fn start_to_end(backend: Backend) -> Result<()> {
 fn live_apart(backend: Backend) -> Result<()> {
     let fleet = Fleet::new()?;
     for name in ["web", "web-2", "web-3"] {
-        ensure!(run(&fleet, "web", backend, &PUBLISH)? == name, "not {name}");
+        ensure!(web(&fleet, backend, &PUBLISH)? == name, "not {name}");
     }
     ["web", "web-2", "web-3"].iter().try_for_each(|name| ask(&fleet, name))?;
     kill_supervisor(&fleet, "web")?;
@@ -122,13 +125,13 @@ fn live_apart(backend: Backend) -> Result<()> {
 /// Nothing of a machine outlives its supervisor, and nothing keeps its name and its port from the next one.
 fn supervisor_dies(backend: Backend) -> Result<()> {
     let fleet = Fleet::new()?;
-    run(&fleet, "web", backend, &PUBLISH)?;
+    web(&fleet, backend, &PUBLISH)?;
     let port = fleet.port("web")?;
     ask(&fleet, "web")?;
     kill_supervisor(&fleet, "web")?;
     until("its port is free", || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err()))?;
     ensure!(fleet.state("web")? == "lost", "it is not lost");
-    let again = run(&fleet, "web", backend, &["--name", "web", "--publish", &format!("{port}:8080")])?;
+    let again = web(&fleet, backend, &["--name", "web", "--publish", &format!("{port}:8080")])?;
     ensure!(again == "web" && fleet.port("web")? == port, "another name or port");
     ask(&fleet, "web")
 }
@@ -169,7 +172,7 @@ fn fails_at_once(backend: Backend) -> Result<()> {
 /// A request that never ends keeps `web` from stopping; so `stop` kills it, and says so.
 fn does_not_stop(backend: Backend) -> Result<()> {
     let fleet = Fleet::new()?;
-    run(&fleet, "web", backend, &PUBLISH)?;
+    web(&fleet, backend, &PUBLISH)?;
     let mut stream = crate::http::connect(fleet.port("web")?)?;
     std::io::Write::write_all(&mut stream, b"GET / HTTP/1.1\r\nhost: x\r\n")?;
     ask(&fleet, "web")?;
@@ -179,7 +182,7 @@ fn does_not_stop(backend: Backend) -> Result<()> {
     ensure!(start.elapsed() >= Duration::from_secs(1), "it had no time");
     ensure!(fleet.state("web")? == "killed", "it is not killed");
     fleet.say(&["ps", "--all"])?.with_text(&["killed"])?;
-    run(&fleet, "web", backend, &["--name", "other", PUBLISH[0], PUBLISH[1]])?;
+    web(&fleet, backend, &["--name", "other", PUBLISH[0], PUBLISH[1]])?;
     fleet.say(&["kill", "other"])?.with_status(0)?.with_text(&["other killed\n"])?;
     ensure!(fleet.look("other")?["signal"] == 9, "it was not SIGKILL");
     fleet
@@ -256,8 +259,8 @@ fn start_is_interrupted(backend: Backend) -> Result<()> {
 /// A host that was restarted, a record that is none, a process number that is somebody else's now.
 fn state_is_stale(backend: Backend) -> Result<()> {
     let fleet = Fleet::new()?;
-    run(&fleet, "web", backend, &PUBLISH)?;
-    run(&fleet, "web", backend, &PUBLISH)?;
+    web(&fleet, backend, &PUBLISH)?;
+    web(&fleet, backend, &PUBLISH)?;
     let file = fleet.machine("web").join("state.json");
     let mut state: Value = serde_json::from_slice(&fs::read(&file)?)?;
     kill_supervisor(&fleet, "web")?;
@@ -270,7 +273,7 @@ fn state_is_stale(backend: Backend) -> Result<()> {
     // The same with this start, and another moment in it.
     state["boot"] = fleet_boot()?.into();
     fs::write(&file, state.to_string())?;
-    run(&fleet, "web", backend, &["--name", "web", PUBLISH[0], PUBLISH[1]])?;
+    web(&fleet, backend, &["--name", "web", PUBLISH[0], PUBLISH[1]])?;
     ask(&fleet, "web-2").context("a stranger was killed")?;
     fs::write(&file, "{")?;
     let said = fleet.say(&["ps"])?.with_status(1)?;
