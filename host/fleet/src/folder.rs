@@ -1,8 +1,9 @@
 //! The folder for running machines, and why it may be trusted.
 //!
-//! It is `ampoule` in `$XDG_RUNTIME_DIR`, which the system makes for each user and clears at the end of the session. Where
-//! that variable is not set, or names what is not the user's own (as after `sudo`), it is `/run/ampoule` for root, for
-//! others `/tmp/ampoule-UID`.
+//! It is `ampoule` in `$XDG_RUNTIME_DIR`, which the system makes for each user and clears at the end of the last session
+//! (`loginctl enable-linger` keeps it). Where that variable is not set, or names what is not the user's own (as after
+//! `sudo`), it is `/run/ampoule` for root; for others the same folder in its usual place, `/run/user/UID`, if there is one,
+//! else `/tmp/ampoule-UID`.
 //!
 //! Everybody may make things in /tmp, so somebody may have made that folder before: to read what is written there, to have
 //! it hold links into our own files, or to keep us from working. It is therefore used only if it is a folder and not a link
@@ -37,7 +38,9 @@ pub fn open() -> Result<PathBuf, Error> {
 }
 
 fn choose(runtime: Option<OsString>, user: u32) -> PathBuf {
-    let runtime = runtime.map(PathBuf::from).filter(|path| path.is_absolute() && is_private(path, user));
+    let usual = (user != 0).then(|| PathBuf::from(format!("/run/user/{user}")));
+    let is_good = |path: &PathBuf| path.is_absolute() && is_private(path, user);
+    let runtime = runtime.map(PathBuf::from).filter(is_good).or_else(|| usual.filter(is_good));
     match (runtime, user) {
         (Some(runtime), _) => runtime.join("ampoule"),
         (None, 0) => PathBuf::from("/run/ampoule"),
@@ -187,7 +190,7 @@ pub(crate) mod tests {
         assert_eq!(choose(set(&temporary.path), user()), temporary.path.join("ampoule"));
         let fallback = choose(None, user());
         assert_eq!(choose(set(Path::new("relative")), user()), fallback);
-        assert_eq!(choose(set(&temporary.path), user() + 1), PathBuf::from(format!("/tmp/ampoule-{}", user() + 1)));
+        assert_eq!(choose(set(&temporary.path), 54321), PathBuf::from("/tmp/ampoule-54321"));
         fs::set_permissions(&temporary.path, Permissions::from_mode(0o755)).expect("opened");
         assert_eq!(choose(set(&temporary.path), user()), fallback);
     }

@@ -57,6 +57,9 @@ pub use name::Name;
 pub use record::{End, Port, Protocol, Record};
 pub use store::Store;
 
+/// The mode of all files. The sticky bit keeps those who clean old files away (XDG Base Directory Specification,
+/// `$XDG_RUNTIME_DIR`; systemd-tmpfiles does so in /tmp as well): a machine may run for longer than they wait.
+const FILE_MODE: u32 = 0o1600;
 /// Says what a process of this tool is to be; without it, it is what its command line says.
 const ROLE: &str = "AMPOULE_DETACHED";
 /// The image that a supervised machine runs: built and found by the one who started it.

@@ -41,7 +41,7 @@ pub(crate) enum Holder {
 pub(crate) fn take(folder: &Path) -> Result<Life, Error> {
     let path = folder.join(FILE);
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
+    options.write(true).create(true).truncate(false).mode(crate::FILE_MODE);
     let file = options.open(&path).map_err(Error::file("make", &path))?;
     fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(Error::file("lock", &path))?;
     Ok(Life { _file: file })

@@ -4,7 +4,7 @@
 //! detached machine has nothing to read and inherits nothing.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -82,7 +82,16 @@ impl Link {
     pub(crate) fn send<T: Serialize>(&mut self, message: &T) -> io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
-        self.stream.write_all(&line)
+        // By write(2), not send(2): a runner that has locked itself in needs that for its standard error as well.
+        let mut rest = line.as_slice();
+        while !rest.is_empty() {
+            match rustix::io::write(&self.stream, rest) {
+                Ok(length) => rest = rest.get(length..).unwrap_or_default(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// The next message; waits for it.
@@ -150,7 +159,7 @@ mod tests {
     fn nonsense_ends_a_link() {
         let (ours, theirs) = Link::pair().expect("a pair");
         let mut theirs = Link::over(theirs.into()).expect("the other end");
-        (&ours.stream).write_all(b"{\"Unheard\":1}\n").expect("sent");
+        rustix::io::write(&ours.stream, b"{\"Unheard\":1}\n").expect("sent");
         assert_eq!(theirs.poll::<Event>(), Got::End);
     }
 }

@@ -148,7 +148,7 @@ fn before(folder: &Path) -> PathBuf {
 }
 
 fn create(folder: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(current(folder))
+    OpenOptions::new().append(true).create(true).mode(crate::FILE_MODE).open(current(folder))
 }
 
 fn is_same(a: &File, b: &File) -> bool {

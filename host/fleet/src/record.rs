@@ -122,7 +122,7 @@ impl Record {
         let (path, fresh) = (folder.join(FILE), folder.join("state.json.new"));
         let text = serde_json::to_vec_pretty(self).map_err(Error::file("write", &path))?;
         let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
+        options.write(true).create(true).truncate(true).mode(crate::FILE_MODE);
         let mut file = options.open(&fresh).map_err(Error::file("write", &fresh))?;
         // Blocks that are there already keep ext4 from writing the file out before it takes the other's place
         // (`auto_da_alloc`), which takes some 10 ms. After a crash of the host the record is worth nothing anyway.

@@ -18,6 +18,9 @@ const REFUSED: Duration = Duration::from_secs(2);
 /// A machine that listens nowhere yet is taken for started after this.
 const SLOW: Duration = Duration::from_secs(5);
 
+/// Notes that are kept.
+const NOTES_MAX: usize = 64;
+
 /// A machine that starts.
 #[derive(Debug)]
 pub(crate) struct Starting {
@@ -47,7 +50,9 @@ impl Starting {
             Event::Refused { port, text } => {
                 self.awaited.retain(|awaited| *awaited != (port.protocol, port.port));
                 self.some_are_refused = true;
-                self.notes.push(text.clone());
+                if self.notes.len() < NOTES_MAX {
+                    self.notes.push(text.clone());
+                }
             }
             Event::Report(_) => return,
         }

@@ -3,7 +3,6 @@
 //! Taking a name and giving it up happen under one lock (flock(2) on `lock`), which is held for some file operations and
 //! never while something is waited for, except for a runner that a killed supervisor left dying. Looking needs no lock.
 
-use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -154,8 +153,14 @@ impl Store {
         if let Ok(Some(record)) = Record::read(folder, name) {
             await_runner(&record)?;
         }
-        // It goes all at once, so that nobody sees half of it.
-        let gone = self.machines().join(format!(".gone-{}", std::process::id()));
+        self.vanish(folder)
+    }
+
+    /// Removes a folder all at once, so that nobody sees half of it. To be called under the lock over the names.
+    fn vanish(&self, folder: &Path) -> Result<(), Error> {
+        let gone = self.machines().join(".gone");
+        // Somebody may have died here.
+        let _ = fs::remove_dir_all(&gone);
         fs::rename(folder, &gone).map_err(Error::file("remove", folder))?;
         fs::remove_dir_all(&gone).map_err(Error::file("remove", &gone))
     }
@@ -164,7 +169,7 @@ impl Store {
     fn lock_names(&self) -> Result<File, Error> {
         let path = self.root.join("lock");
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600);
+        options.write(true).create(true).truncate(false).mode(crate::FILE_MODE);
         let file = options.open(&path).map_err(Error::file("open", &path))?;
         let until = Instant::now() + Duration::from_secs(BUSY_SECONDS);
         loop {
@@ -181,12 +186,9 @@ impl Store {
 
 impl Claim {
     /// Gives the name up and removes what was written under it.
-    pub(crate) fn discard(self, name: &Name) -> Result<(), Error> {
+    pub(crate) fn discard(self) -> Result<(), Error> {
         let _names = self.store.lock_names()?;
-        let gone = self.store.machines().join(format!(".gone-{}", std::process::id()));
-        debug_assert_eq!(self.folder.file_name(), Some(OsStr::new(name.as_str())));
-        fs::rename(&self.folder, &gone).map_err(Error::file("remove", &self.folder))?;
-        fs::remove_dir_all(&gone).map_err(Error::file("remove", &gone))
+        self.store.vanish(&self.folder)
     }
 }
 
@@ -252,7 +254,7 @@ mod tests {
         let mut web = record("x");
         let claim = store.claim(&exactly("web"), &mut web).expect("free");
         assert_eq!(web.name.as_str(), "web");
-        claim.discard(&web.name).expect("given up");
+        claim.discard().expect("given up");
         assert!(matches!(store.find(&web.name), Err(Error::Unknown(_))));
         assert!(store.list().expect("lists").is_empty());
         assert!(fs::read_dir(store.machines()).expect("there").next().is_none());

@@ -5,8 +5,9 @@
 
 use std::io::{ErrorKind, PipeReader, Read};
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -30,6 +31,8 @@ const PIECE: usize = 64 << 10;
 const SHOWN: u64 = 64 << 10;
 /// Ports that are written down; a range may have more.
 const PORTS_MAX: usize = 64;
+/// Characters that are kept of a report.
+const REPORT_MAX: usize = 2000;
 /// Pieces of output that are taken once the runner has ended; a pipe holds one.
 const REST: usize = 16;
 
@@ -67,7 +70,7 @@ fn perform() -> u8 {
         Ok((supervisor, child)) => supervisor.stay(claim, record, asker, child),
         Err(error) => {
             let status = fail(&mut asker, &error);
-            let _ = claim.discard(&record.name);
+            let _ = claim.discard();
             status
         }
     }
@@ -101,7 +104,6 @@ struct Supervisor {
     output_is_open: bool,
     events: Link,
     events_are_open: bool,
-    signals: UnixStream,
     log: Writer,
     starting: Starting,
     report: Option<String>,
@@ -111,7 +113,7 @@ impl Supervisor {
     /// Starts the runner and writes its number down.
     fn start(claim: &Claim, record: &mut Record, plan: &Plan) -> Result<(Self, Child), Error> {
         let log = Writer::create(&claim.folder)?;
-        let signals = signals().map_err(Error::system("take signals"))?;
+        outlive_signals().map_err(Error::system("take signals"))?;
         let (output, theirs) = std::io::pipe().map_err(Error::system("make a pipe"))?;
         let (events, link) = Link::pair().map_err(Error::system("make a socket pair"))?;
         let mut command = itself();
@@ -134,17 +136,8 @@ impl Supervisor {
             return Err(error);
         }
         let starting = Starting::new(plan.awaited.clone());
-        let this = Self {
-            runner,
-            output,
-            output_is_open: true,
-            events,
-            events_are_open: true,
-            signals,
-            log,
-            starting,
-            report: None,
-        };
+        let this =
+            Self { runner, output, output_is_open: true, events, events_are_open: true, log, starting, report: None };
         Ok((this, child))
     }
 
@@ -163,16 +156,13 @@ impl Supervisor {
             let output = if self.output_is_open { self.output.as_fd() } else { handle };
             let events = if self.events_are_open { self.events.as_fd() } else { handle };
             let asking = asker.as_ref().map_or(handle, AsFd::as_fd);
-            let ready = wait_for(&[handle, output, events, asking, self.signals.as_fd()], timeout);
-            let [has_ended, has_output, has_events, asker_has_left, has_signals] = ready[..] else { continue };
+            let ready = wait_for(&[handle, output, events, asking], timeout);
+            let [has_ended, has_output, has_events, asker_has_left] = ready[..] else { continue };
             if has_output {
                 self.pass_output(&mut buffer);
             }
             if has_events {
                 self.listen(&mut record, &claim);
-            }
-            if has_signals {
-                self.pass_signals(&mut buffer);
             }
             if has_ended {
                 break;
@@ -212,7 +202,7 @@ impl Supervisor {
             record.end = Some(end);
             return u8::from(record.write(&claim.folder).is_err());
         }
-        u8::from(claim.discard(&record.name).is_err())
+        u8::from(claim.discard().is_err())
     }
 
     fn end(&mut self, record: &Record) -> End {
@@ -260,18 +250,11 @@ impl Supervisor {
             Event::Listening(port) => return add(port, &mut record.ports),
             Event::Refused { .. } => return false,
             Event::Report(text) => {
-                self.report = Some(text);
+                self.report = Some(text.chars().take(REPORT_MAX).collect());
                 return false;
             }
         }
         true
-    }
-
-    /// Somebody wants the supervisor to end: an init system that stops, say. The machine may do so in order.
-    fn pass_signals(&mut self, buffer: &mut [u8]) {
-        if self.signals.read(buffer).is_ok_and(|length| length > 0) {
-            self.runner.signal(Signal::TERM);
-        }
     }
 
     fn tell_started(&self, asker: &mut Option<Link>, name: &Name) {
@@ -281,13 +264,14 @@ impl Supervisor {
     }
 }
 
-/// SIGTERM and SIGINT, as bytes of a stream.
-fn signals() -> std::io::Result<UnixStream> {
-    let (ours, theirs) = UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    signal_hook::low_level::pipe::register(SIGTERM, theirs.try_clone()?)?;
-    signal_hook::low_level::pipe::register(SIGINT, theirs)?;
-    Ok(ours)
+/// SIGTERM and SIGINT are the runner's to take: whoever ends a session or a host sends them to every process, and a
+/// supervisor that ended by one would take the machine along before it has stopped. To pass them on would be wrong, too:
+/// the runner would take the second one for impatience. Handlers that do nothing, unlike `SIG_IGN`, are not the runner's.
+fn outlive_signals() -> std::io::Result<()> {
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
 }
 
 fn add(port: Port, ports: &mut Vec<Port>) -> bool {

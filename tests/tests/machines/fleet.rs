@@ -13,7 +13,7 @@ use ampoule_tests::harness::Case;
 use ampoule_tests::machine::PATIENCE;
 use ampoule_tests::tool;
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 use crate::http::Client;
@@ -30,6 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
         on(process, "detached machines live apart", live_apart),
         on(process, "detached supervisor dies", supervisor_dies),
         on(Backend::Microvm, "detached supervisor dies", supervisor_dies),
+        on(process, "detached session is ended", session_is_ended),
         on(process, "detached machine fails at once", fails_at_once),
         on(process, "detached machine that does not stop", does_not_stop),
         on(process, "detached machine's log", log),
@@ -64,9 +65,13 @@ fn until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
     Ok(())
 }
 
+fn pid(fleet: &Fleet, name: &str, role: &str) -> Result<Pid> {
+    let number = fleet.look(name)?[role].as_i64().with_context(|| format!("no {role}"))?;
+    Pid::from_raw(number as i32).context("no number")
+}
+
 fn kill_supervisor(fleet: &Fleet, name: &str) -> Result<()> {
-    let pid = fleet.look(name)?["supervisor"].as_i64().context("no supervisor")?;
-    kill_process(Pid::from_raw(pid as i32).context("no number")?, Signal::KILL).context("cannot kill it")
+    kill_process(pid(fleet, name, "supervisor")?, Signal::KILL).context("cannot kill it")
 }
 
 fn start_to_end(backend: Backend) -> Result<()> {
@@ -105,8 +110,7 @@ fn live_apart(backend: Backend) -> Result<()> {
     kill_supervisor(&fleet, "web")?;
     until("web is lost", || Ok(fleet.state("web")? == "lost"))?;
     ["web-2", "web-3"].iter().try_for_each(|name| ask(&fleet, name))?;
-    let runner = fleet.look("web-2")?["runner"].as_i64().context("no runner")?;
-    kill_process(Pid::from_raw(runner as i32).context("no number")?, Signal::KILL)?;
+    kill_process(pid(&fleet, "web-2", "runner")?, Signal::KILL)?;
     until("web-2 is killed", || Ok(fleet.state("web-2")? == "killed"))?;
     ask(&fleet, "web-3")?;
     fleet.say(&["ps"])?.with_status(0)?.with_text(&["lost", "running"])?;
@@ -134,6 +138,20 @@ fn supervisor_dies(backend: Backend) -> Result<()> {
     let again = web(&fleet, backend, &["--name", "web", "--publish", &format!("{port}:8080")])?;
     ensure!(again == "web" && fleet.port("web")? == port, "another name or port");
     ask(&fleet, "web")
+}
+
+/// Whoever ends a session, or a host, sends SIGTERM to every process of it. The machine stops in order all the same.
+fn session_is_ended(backend: Backend) -> Result<()> {
+    let fleet = Fleet::new()?;
+    web(&fleet, backend, &PUBLISH)?;
+    let (supervisor, runner) = (pid(&fleet, "web", "supervisor")?, pid(&fleet, "web", "runner")?);
+    ensure!(rustix::process::getsid(Some(runner))? == supervisor, "they have no session of their own");
+    kill_process(supervisor, Signal::TERM)?;
+    ask(&fleet, "web")?;
+    kill_process_group(supervisor, Signal::TERM)?;
+    until("it has ended", || Ok(fleet.state("web")? == "exited"))?;
+    ensure!(fleet.look("web")?["status"] == 0, "{}", fleet.look("web")?);
+    fleet.say(&["logs", "web"])?.with_text(&["stopped"]).map(drop)
 }
 
 /// The status is the foreground's, the reason is said, and nothing is left.
