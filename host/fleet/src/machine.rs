@@ -56,7 +56,7 @@ impl Machine {
         loop {
             let holder = life::holder(folder)?;
             let supervisor = match holder {
-                Holder::Process(pid) => Process::open(pid).map(|process| Supervisor { pid, process }),
+                Holder::Process(pid) => Process::open(pid).ok().map(|process| Supervisor { pid, process }),
                 _ => None,
             };
             let record = Record::read(folder, name);
@@ -166,7 +166,7 @@ impl Machine {
             runner = Record::read(&self.folder, &self.record.name)?.and_then(|record| record.runner);
         }
         let pid = runner.and_then(|runner| Pid::from_raw(runner.pid));
-        if let Some(process) = pid.and_then(Process::open)
+        if let Some(process) = pid.and_then(|pid| Process::open(pid).ok())
             && !self.has_ended(Instant::now())
         {
             // The supervisor lives, so its runner is not reaped, and the handle is the runner's.

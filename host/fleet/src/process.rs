@@ -13,9 +13,9 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// The process that has this number now; `None`: there is none.
-    pub(crate) fn open(pid: Pid) -> Option<Self> {
-        pidfd_open(pid, PidfdFlags::empty()).ok().map(|handle| Self { handle })
+    /// The process that has this number now, if there is one.
+    pub(crate) fn open(pid: Pid) -> Result<Self, rustix::io::Errno> {
+        pidfd_open(pid, PidfdFlags::empty()).map(|handle| Self { handle })
     }
 
     /// Sends a signal. A process that has ended needs none, so that is no error.
@@ -79,6 +79,6 @@ mod tests {
         child.wait().expect("reaped");
         // Its number is free; the handle still means the one that has ended.
         process.signal(Signal::KILL);
-        assert!(Process::open(pid).is_none());
+        assert!(Process::open(pid).is_err());
     }
 }

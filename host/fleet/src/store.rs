@@ -203,7 +203,7 @@ fn make(path: &Path) -> Result<(), Error> {
 /// Ends the supervisor of a machine whose record says nothing.
 fn kill_holder(folder: &Path, name: &Name) -> Result<(), Error> {
     let Holder::Process(pid) = life::holder(folder)? else { return Ok(()) };
-    let Some(process) = Process::open(pid) else { return Ok(()) };
+    let Ok(process) = Process::open(pid) else { return Ok(()) };
     // If it still holds the lock now, the handle is its own.
     if life::holder(folder)? == Holder::Process(pid) {
         process.signal(Signal::KILL);
@@ -219,7 +219,7 @@ fn await_runner(record: &Record) -> Result<(), Error> {
     let Some(runner) = record.runner.filter(|_| record.end.is_none() && record.boot == clock::boot_id()) else {
         return Ok(());
     };
-    let Some((pid, process)) = Pid::from_raw(runner.pid).and_then(|pid| Some((pid, Process::open(pid)?))) else {
+    let Some((pid, process)) = Pid::from_raw(runner.pid).and_then(|pid| Some((pid, Process::open(pid).ok()?))) else {
         return Ok(());
     };
     // Another process of this number started at another time.

@@ -69,9 +69,8 @@ fn perform() -> u8 {
     match Supervisor::start(&claim, &mut record, &plan) {
         Ok((supervisor, child)) => supervisor.stay(claim, record, asker, child),
         Err(error) => {
-            let status = fail(&mut asker, &error);
             let _ = claim.discard();
-            status
+            fail(&mut asker, &error)
         }
     }
 }
@@ -109,35 +108,44 @@ struct Supervisor {
     report: Option<String>,
 }
 
+/// A runner that was just started, and our ends of what it got.
+struct Started {
+    child: Child,
+    output: PipeReader,
+    events: Link,
+}
+
+/// Starts the runner.
+fn spawn() -> Result<Started, Error> {
+    let (output, theirs) = std::io::pipe().map_err(Error::system("make a pipe"))?;
+    fcntl_setfl(&output, OFlags::NONBLOCK).map_err(Error::system("read without waiting"))?;
+    let second = theirs.try_clone().map_err(Error::system("copy a pipe's end"))?;
+    let (events, link) = Link::pair().map_err(Error::system("make a socket pair"))?;
+    let own = rustix::process::getpid().as_raw_nonzero();
+    let mut command = itself();
+    command.env(crate::ROLE, format!("{}{own}", runner::ROLE));
+    command.stdin(Stdio::from(link)).stdout(theirs).stderr(second);
+    let child = command.spawn().map_err(Error::system("start the machine's process"))?;
+    // The command goes here, and with it our copies of the runner's ends.
+    Ok(Started { child, output, events })
+}
+
 impl Supervisor {
     /// Starts the runner and writes its number down.
     fn start(claim: &Claim, record: &mut Record, plan: &Plan) -> Result<(Self, Child), Error> {
         let log = Writer::create(&claim.folder)?;
         outlive_signals().map_err(Error::system("take signals"))?;
-        let (output, theirs) = std::io::pipe().map_err(Error::system("make a pipe"))?;
-        let (events, link) = Link::pair().map_err(Error::system("make a socket pair"))?;
-        let mut command = itself();
-        let own = rustix::process::getpid().as_raw_nonzero();
-        command.env(crate::ROLE, format!("{}{own}", runner::ROLE)).stdin(Stdio::from(link));
-        let second = theirs.try_clone().map_err(Error::system("copy a pipe's end"))?;
-        command.stdout(theirs).stderr(second);
-        let mut child = command.spawn().map_err(Error::system("start the machine's process"))?;
-        drop(command); // and with it our copies of its ends
-        let pid = Pid::from_child(&child);
-        let Some(runner) = Process::open(pid) else {
-            let _ = child.kill();
-            return Err(Error::System { what: "watch the machine's process", source: ErrorKind::OutOfMemory.into() });
+        let Started { mut child, output, events } = spawn()?;
+        let runner = match adopt(&child, claim, record) {
+            Ok(runner) => runner,
+            Err(error) => {
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(error);
+            }
         };
-        record.runner = Some(Runner { pid: pid.as_raw_nonzero().get(), start_ticks: start_ticks(pid).unwrap_or(0) });
-        let written = record.write(&claim.folder);
-        let unblocked = fcntl_setfl(&output, OFlags::NONBLOCK).map_err(Error::system("read without waiting"));
-        if let Err(error) = written.and(unblocked) {
-            let _ = child.kill().and_then(|()| child.wait());
-            return Err(error);
-        }
         let starting = Starting::new(plan.awaited.clone());
-        let this =
-            Self { runner, output, output_is_open: true, events, events_are_open: true, log, starting, report: None };
+        let (output_is_open, events_are_open) = (true, true);
+        let this = Self { runner, output, output_is_open, events, events_are_open, log, starting, report: None };
         Ok((this, child))
     }
 
@@ -147,17 +155,7 @@ impl Supervisor {
         let mut is_unwanted = false;
         let mut buffer = vec![0; PIECE];
         loop {
-            let timeout = match (&asker, self.starting.due()) {
-                (Some(_), Some(due)) => Some(due.saturating_duration_since(Instant::now())),
-                _ => None,
-            };
-            // The runner's handle stands in for whatever is closed.
-            let handle = self.runner.as_fd();
-            let output = if self.output_is_open { self.output.as_fd() } else { handle };
-            let events = if self.events_are_open { self.events.as_fd() } else { handle };
-            let asking = asker.as_ref().map_or(handle, AsFd::as_fd);
-            let ready = wait_for(&[handle, output, events, asking], timeout);
-            let [has_ended, has_output, has_events, asker_has_left] = ready[..] else { continue };
+            let [has_ended, has_output, has_events, asker_has_left] = self.wait(asker.as_ref());
             if has_output {
                 self.pass_output(&mut buffer);
             }
@@ -172,11 +170,24 @@ impl Supervisor {
                 is_unwanted = true;
                 self.runner.signal(Signal::KILL);
             }
-            if !is_unwanted && self.starting.due().is_some_and(|due| due <= Instant::now()) {
+            if self.starting.due().is_some_and(|due| due <= Instant::now()) {
                 self.tell_started(&mut asker, &record.name);
             }
         }
         self.finish(claim, record, asker, is_unwanted, &mut buffer)
+    }
+
+    /// Waits until something happens: the runner has ended, has printed something, says something; or the one who asked
+    /// for the machine has left, or has waited long enough.
+    fn wait(&self, asker: Option<&Link>) -> [bool; 4] {
+        let due = asker.and_then(|_| self.starting.due());
+        let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
+        // The runner's handle stands in for whatever is closed.
+        let handle = self.runner.as_fd();
+        let output = if self.output_is_open { self.output.as_fd() } else { handle };
+        let events = if self.events_are_open { self.events.as_fd() } else { handle };
+        let asker = asker.map_or(handle, AsFd::as_fd);
+        wait_for(&[handle, output, events, asker], timeout).try_into().unwrap_or_default()
     }
 
     /// The machine has ended: takes the rest of what it said, and writes down how.
@@ -193,16 +204,17 @@ impl Supervisor {
         }
         self.listen(&mut record, &claim);
         let end = self.end(&record);
-        if asker.is_some() && end.status == Some(0) {
-            self.tell_started(&mut asker, &record.name);
+        if is_unwanted || asker.is_some() && end.status != Some(0) {
+            let verdict = failure(&claim, &record.name, &end);
+            let discarded = claim.discard();
+            // Only now: whoever hears it may want the name again.
+            let _ = asker.map(|mut asker| asker.send(&verdict));
+            return u8::from(discarded.is_err());
         }
-        if let Some(mut asker) = asker {
-            let _ = asker.send(&failure(&claim, &record.name, &end));
-        } else if !is_unwanted {
-            record.end = Some(end);
-            return u8::from(record.write(&claim.folder).is_err());
-        }
-        u8::from(claim.discard().is_err())
+        record.end = Some(end);
+        let written = record.write(&claim.folder);
+        self.tell_started(&mut asker, &record.name);
+        u8::from(written.is_err())
     }
 
     fn end(&mut self, record: &Record) -> End {
@@ -262,6 +274,15 @@ impl Supervisor {
             let _ = asker.send(&Verdict::Started { name: name.clone(), notes: self.starting.notes() });
         }
     }
+}
+
+/// A handle on the runner, with its number in the record.
+fn adopt(child: &Child, claim: &Claim, record: &mut Record) -> Result<Process, Error> {
+    let pid = Pid::from_child(child);
+    let process = Process::open(pid).map_err(Error::system("watch the machine's process"))?;
+    record.runner = Some(Runner { pid: pid.as_raw_nonzero().get(), start_ticks: start_ticks(pid).unwrap_or(0) });
+    record.write(&claim.folder)?;
+    Ok(process)
 }
 
 /// SIGTERM and SIGINT are the runner's to take: whoever ends a session or a host sends them to every process, and a

@@ -241,7 +241,7 @@ fn names_are_unique(backend: Backend) -> Result<()> {
     let fleet = Fleet::new()?;
     let image = tool::image("examples/web")?;
     let image = image.to_str().context("UTF-8")?;
-    for round in 0..4 {
+    for round in 0..12 {
         let words = [&["run", image, "--detach", "--name", "same"], backend.flags(), &PUBLISH].concat();
         let all: Vec<_> = (0..8).map(|_| Ok(fleet.command(&words)?.spawn()?)).collect::<Result<_>>()?;
         let said: Vec<Said> =
