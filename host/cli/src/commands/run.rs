@@ -1,4 +1,5 @@
-//! `ampoule run`: runs an image, and ends as its program ends.
+//! `ampoule run`: runs an image, and ends as its program ends. What supervises a machine in the background is told what
+//! happens ([`fleet::runner`]).
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -8,6 +9,8 @@ use std::path::Path;
 
 use abi::manifest::{Manifest, Protocol};
 use anyhow::Context;
+use fleet::link::Event;
+use fleet::runner::{self, tell};
 use image::debug::Symboliser;
 use monitor::qemu::{self, Accelerator, Network, Setup};
 use monitor::{Backend, Notice, Options, Outcome, Program};
@@ -17,7 +20,11 @@ use crate::arguments::{Machine, On, Publish, Run};
 
 /// Runs what is named; the status is the guest's.
 pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
-    let path = super::target::image(&arguments.target, &arguments.options)?;
+    let path = match runner::image() {
+        Some(path) => path,
+        None if arguments.detach => return super::detach::perform(&arguments),
+        None => super::target::image(&arguments.target, &arguments.options)?,
+    };
     // Under our own monitors, the digest is checked while the machine is made.
     let is_ours = arguments.on != On::Qemu;
     let image = if is_ours { super::target::open_unhashed(&path)? } else { super::target::open(&path)? };
@@ -26,15 +33,32 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     let is_whole = is_ours.then_some(image::is_whole as fn(&[u8]) -> bool);
     let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole };
     let outcome = match arguments.on {
-        On::Auto => on_the_best(&program, options, &path),
-        On::Kvm => monitor::run(&program, &Options { backend: Backend::Kvm, ..options }),
-        On::Process => monitor::run(&program, &options),
+        On::Auto => on_the_best(&program, &options, &path),
+        On::Kvm => on(Backend::Kvm, &program, &options),
+        On::Process => on(Backend::Process, &program, &options),
         On::Qemu => under_qemu(&program, &options, &path, arguments.machine, image.digest()),
     };
     if let Err(error @ monitor::Error::Damaged) = &outcome {
         return Err(Failure::input(format!("{}: {error}", path.display())));
     }
-    Ok(outcome.with_context(|| format!("cannot run {}", path.display()))?.status)
+    let outcome = outcome.with_context(|| format!("cannot run {}", path.display()))?;
+    if let Some(report) = outcome.report {
+        tell(&Event::Report(report));
+    }
+    Ok(outcome.status)
+}
+
+/// Says what runs the machine, to those who list machines.
+fn tell_running(backend: &str, digest: &[u8; 32]) {
+    let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    tell(&Event::Running { backend: backend.into(), digest });
+}
+
+/// Runs it on one of our own backends.
+fn on(backend: Backend, program: &Program<'_>, options: &Options) -> Result<Outcome, monitor::Error> {
+    let name = if backend == Backend::Kvm { "kvm" } else { "process" };
+    tell_running(name, &program.header.digest);
+    monitor::run(program, &Options { backend, ..options.clone() })
 }
 
 /// Runs it under KVM if that can be used, otherwise as a process, and tells a person which.
@@ -44,15 +68,14 @@ fn on_the_best(program: &Program<'_>, options: Options, path: &Path) -> Result<O
             eprintln!("running {} {how}", path.display());
         }
     };
-    let options = Options { backend: Backend::Kvm, ..options };
     let outcome = monitor::kvm::check().and_then(|()| {
         say(&"under KVM");
-        monitor::run(program, &options)
+        on(Backend::Kvm, program, options)
     });
     match outcome {
         Err(error @ monitor::Error::NoKvm(_)) => {
             say(&format_args!("as a process ({error})"));
-            monitor::run(program, &Options { backend: Backend::Process, ..options })
+            on(Backend::Process, program, options)
         }
         outcome => outcome,
     }
@@ -74,16 +97,18 @@ fn under_qemu(
         let places = symboliser.as_ref().map_or_else(Vec::new, |s| s.places(offset));
         places.into_iter().map(|place| place.to_string()).collect()
     };
-    let machine = match machine {
-        Machine::Microvm => qemu::Machine::Microvm,
-        Machine::Q35 => qemu::Machine::Q35,
+    let (machine, name) = match machine {
+        Machine::Microvm => (qemu::Machine::Microvm, "qemu/microvm"),
+        Machine::Q35 => (qemu::Machine::Q35, "qemu/q35"),
     };
+    tell_running(name, digest);
     let setup =
         Setup { image: path, machine, accelerator: Accelerator::Auto, network: &Network::User, names: Some(&names) };
     qemu::run(program, options, &setup)
 }
 
-fn options(arguments: &Run, manifest: &Manifest) -> Result<Options, Failure> {
+/// What the command line says, checked against what the manifest allows.
+pub(super) fn options(arguments: &Run, manifest: &Manifest) -> Result<Options, Failure> {
     Ok(Options {
         backend: Backend::Process,
         memory: arguments.memory,
@@ -122,11 +147,26 @@ fn published(publish: &Publish, manifest: &Manifest) -> Result<monitor::Publish,
     Ok(monitor::Publish { protocol, host: SocketAddr::new(address, publish.host_port), port })
 }
 
-/// Tells the operator where the machine is to be reached.
+/// Tells the operator, and the supervisor, where the machine is to be reached.
 fn notify(notice: &Notice) {
+    tell(&event(notice));
     match notice {
         Notice::Listening { protocol: Protocol::Tcp, host, .. } => eprintln!("listening on http://{host}/"),
         Notice::Listening { host, .. } => eprintln!("listening on udp {host}"),
         Notice::PortInUse { .. } => eprintln!("error: {notice}"),
+    }
+}
+
+fn event(notice: &Notice) -> Event {
+    let port = |protocol: &Protocol, port: &u16, host: &SocketAddr| fleet::Port {
+        protocol: super::detach::protocol(*protocol),
+        host: *host,
+        port: *port,
+    };
+    match notice {
+        Notice::Listening { protocol, port: number, host } => Event::Listening(port(protocol, number, host)),
+        Notice::PortInUse { protocol, port: number, host } => {
+            Event::Refused { port: port(protocol, number, host), text: notice.to_string() }
+        }
     }
 }
