@@ -147,6 +147,9 @@ pub struct Run {
     /// Its name in the background, instead of the package's
     #[arg(long, value_name = "NAME", requires = "detach", value_parser = Name::parse)]
     pub name: Option<Name>,
+    /// Run nothing: print what its two processes give up, and what they keep
+    #[arg(long, conflicts_with = "detach")]
+    pub explain_jail: bool,
     /// How to build it, where a package is named.
     #[command(flatten)]
     pub options: BuildOptions,

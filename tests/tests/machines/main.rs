@@ -7,6 +7,7 @@ mod fleet;
 mod guests;
 mod http;
 mod input;
+mod jail;
 mod limits;
 mod peer;
 mod random;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Err(error) => cases.push(Case::new("guests", move || anyhow::bail!("they cannot be listed: {error:#}"))),
     }
     cases.extend(input::cases());
+    cases.extend(jail::cases());
     cases.extend(limits::cases());
     cases.extend(peer::cases());
     cases.extend(random::cases());

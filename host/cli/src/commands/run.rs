@@ -12,6 +12,7 @@ use anyhow::Context;
 use fleet::link::Event;
 use fleet::runner::{self, tell};
 use image::debug::Symboliser;
+use monitor::jail::{self, Jail};
 use monitor::qemu::{self, Accelerator, Network, Setup};
 use monitor::{Backend, Notice, Options, Outcome, Program};
 
@@ -32,6 +33,10 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     options.debug = Some(path.with_extension("debug"));
     let is_whole = is_ours.then_some(image::is_whole as fn(&[u8]) -> bool);
     let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole };
+    if arguments.explain_jail {
+        explain_jail(arguments.on, image.manifest(), &options);
+        return Ok(0);
+    }
     let outcome = match arguments.on {
         On::Auto => on_the_best(&program, &options, &path),
         On::Kvm => on(Backend::Kvm, &program, &options),
@@ -54,15 +59,22 @@ fn tell_running(backend: &str, digest: &[u8; 32]) {
     tell(&Event::Running { backend: backend.into(), digest });
 }
 
+/// A backend, as `--on` calls it.
+fn name_of(backend: &Backend) -> &'static str {
+    match backend {
+        Backend::Kvm => "kvm",
+        Backend::Process => "process",
+    }
+}
+
 /// Runs it on one of our own backends.
 fn on(backend: Backend, program: &Program<'_>, options: &Options) -> Result<Outcome, monitor::Error> {
-    let name = if backend == Backend::Kvm { "kvm" } else { "process" };
-    tell_running(name, &program.header.digest);
+    tell_running(name_of(&backend), &program.header.digest);
     monitor::run(program, &Options { backend, ..options.clone() })
 }
 
 /// Runs it under KVM if that can be used, otherwise as a process, and tells a person which.
-fn on_the_best(program: &Program<'_>, options: Options, path: &Path) -> Result<Outcome, monitor::Error> {
+fn on_the_best(program: &Program<'_>, options: &Options, path: &Path) -> Result<Outcome, monitor::Error> {
     let say = |how: &dyn std::fmt::Display| {
         if std::io::stderr().is_terminal() {
             eprintln!("running {} {how}", path.display());
@@ -79,6 +91,29 @@ fn on_the_best(program: &Program<'_>, options: Options, path: &Path) -> Result<O
         }
         outcome => outcome,
     }
+}
+
+/// Prints what the tool and the machine's own process give up, on what `--on` chooses.
+fn explain_jail(on: On, manifest: &Manifest, options: &Options) {
+    let backend = match on {
+        On::Qemu => {
+            println!(
+                "Under QEMU no process is jailed by this tool: the seal of the machine itself is its exokernel's."
+            );
+            return;
+        }
+        On::Process => Backend::Process,
+        On::Auto if monitor::kvm::check().is_err() => Backend::Process,
+        On::Auto | On::Kvm => Backend::Kvm,
+    };
+    println!("the machine's own process ({}), before the program's first instruction:", name_of(&backend));
+    println!("{}", indented(&jail::describe_machine(&backend, manifest)));
+    println!("the tool, as soon as the machine is made:");
+    println!("{}", indented(&Jail::new(manifest, &options.publish).to_string()));
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Boots the file under QEMU. Backtraces get their names from the debug file beside the image, if it is there.

@@ -45,6 +45,23 @@ const REFUSED: &[Named] = calls! {
     pidfd_send_signal SYS_pidfd_send_signal,
 };
 
+/// What the machine's own process does, on one backend or another (`machine/filter.rs`).
+const MACHINES: &[Named] = calls! {
+    ioctl SYS_ioctl, setitimer SYS_setitimer, read SYS_read, write SYS_write, epoll_pwait2 SYS_epoll_pwait2,
+    mprotect SYS_mprotect, madvise SYS_madvise, exit_group SYS_exit_group, rt_sigreturn SYS_rt_sigreturn,
+    clock_gettime SYS_clock_gettime, recvmsg SYS_recvmsg, accept4 SYS_accept4, epoll_ctl SYS_epoll_ctl, close SYS_close,
+    shutdown SYS_shutdown,
+};
+
+/// The names of calls of the machine's own process; a number that has none is shown as it is.
+pub(super) fn names(numbers: &[u32]) -> String {
+    let name = |number: &u32| {
+        let found = MACHINES.iter().find(|(known, _)| *known == i64::from(*number));
+        found.map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
+    };
+    numbers.iter().map(name).collect::<Vec<_>>().join(" ")
+}
+
 /// Puts the filter up.
 ///
 /// # Errors

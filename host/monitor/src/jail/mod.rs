@@ -23,7 +23,7 @@ mod identity;
 
 pub(crate) use identity::drop_root;
 
-use crate::{Error, Publish};
+use crate::{Backend, Error, Publish};
 use abi::manifest::{Host, Manifest, Protocol};
 use std::fmt;
 
@@ -138,6 +138,32 @@ impl fmt::Display for Jail {
     }
 }
 
+/// What the machine's own process keeps on one of our backends, a line each.
+pub fn describe_machine(backend: &Backend, manifest: &Manifest) -> String {
+    let network = manifest.network.is_some();
+    let (numbers, memory) = match backend {
+        Backend::Kvm => (
+            crate::kvm::system_calls(network),
+            "one virtual machine, whose guest lives in ring 3 behind page tables that it cannot reach",
+        ),
+        Backend::Process => (
+            crate::process::system_calls(network),
+            "the machine's, sealed; protection of its arena alone can change, and never to executable",
+        ),
+    };
+    let sockets = if network { ", and sockets that the tool hands over" } else { "" };
+    format!(
+        "identity    {}\n\
+         privileges  none can be gained (no_new_privs); no core files; it ends with the tool\n\
+         files       standard input, output and error, a line to the tool{sockets}\n\
+         memory      {memory}\n\
+         calls       {} of them, from one instruction alone, any other ends it: {}",
+        identity::describe(false),
+        numbers.len(),
+        calls::names(&numbers),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +179,18 @@ mod tests {
 
     fn connect(protocol: Protocol, host: Host, port: u16) -> Connect {
         Connect { protocol, host, first_port: port, last_port: port }
+    }
+
+    #[test]
+    fn every_call_of_a_machine_has_a_name() {
+        for backend in [Backend::Process, Backend::Kvm] {
+            let text = describe_machine(&backend, &manifest(vec![], vec![]));
+            let calls = text.lines().last().and_then(|line| line.rsplit_once(": ")).expect("a list of calls").1;
+            assert!(
+                calls.contains("accept4") && !calls.contains(|c: char| c.is_ascii_digit() && !"24".contains(c)),
+                "{calls}"
+            );
+        }
     }
 
     #[test]
