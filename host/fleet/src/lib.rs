@@ -53,7 +53,7 @@ pub mod supervisor;
 
 pub use error::Error;
 pub use machine::{Machine, State, Stopped};
-pub use name::Name;
+pub use name::{Name, NotAName};
 pub use record::{End, Port, Protocol, Record};
 pub use store::Store;
 
