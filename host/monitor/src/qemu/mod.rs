@@ -186,6 +186,7 @@ impl Running {
         command.stderr(Stdio::from(OwnedFd::from(theirs)));
         // Its own group: the terminal's Ctrl-C is for us to pass on.
         command.process_group(0);
+        die_with_us(&mut command);
         let mut child = command.spawn().map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => Error::NoQemu,
             _ => Error::System { what: "start qemu-system-x86_64", source },
@@ -277,6 +278,19 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// QEMU is not to outlive the tool, whatever ends that: left alone it would keep the machine's ports for ever.
+fn die_with_us(command: &mut Command) {
+    use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+    let parent = getpid();
+    let die_with = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have died before; then somebody else is the parent.
+        if getppid() == Some(parent) { Ok(()) } else { Err(rustix::io::Errno::SRCH.into()) }
+    };
+    // SAFETY: runs between fork and exec, and makes two system calls that touch no memory and no lock.
+    unsafe { command.pre_exec(die_with) };
 }
 
 fn show(text: &[u8]) {
