@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use fleet::Name;
 
 use crate::size;
 
@@ -21,6 +22,7 @@ Examples:
   ampoule new hello && ampoule run hello         make a package, build it, run it
   ampoule run examples/web --publish 80:8080     serve the guest's port 8080 on the host's port 80
   ampoule run web.img --on qemu --memory 32M     boot a built image under QEMU
+  ampoule run web.img --detach --name web        the same in the background; then ps, logs, stop, kill, rm
   ampoule inspect web.img                        what is in it, and what it may do
 
 Exit status: the guest's own; 2 for a wrong command line or image, 1 where the work failed.";
@@ -34,6 +36,16 @@ pub enum Command {
     Build(Build),
     /// Run an image, building it first where a package is named
     Run(Run),
+    /// List the machines that run in the background
+    Ps(Ps),
+    /// Show what a machine in the background has printed
+    Logs(Logs),
+    /// Stop machines in the background, killing what does not stop
+    Stop(Stop),
+    /// End machines in the background at once
+    Kill(Kill),
+    /// Remove machines that have ended, with what they printed
+    Rm(Rm),
     /// Show what is in an image and what it may do
     Inspect(Inspect),
     /// Show what this computer can build and run, and how to get the rest
@@ -99,8 +111,11 @@ Examples:
   ampoule run web.img --publish [::1]:80:8080   the same, on one of the host's addresses
   ampoule run web.img --on qemu --machine q35   another machine, the same file
   ampoule run tool.img -- --verbose input       with arguments
+  ampoule run web.img --detach --name web       in the background, under a name
 
-Ctrl-C asks the guest to stop (it sees SIGINT; SIGTERM likewise); a second one ends it at once.")]
+Ctrl-C asks the guest to stop (it sees SIGINT; SIGTERM likewise); a second one ends it at once.
+With --detach the command ends when the machine listens at its ports, or has run for a moment where it has none, and prints
+its name. If it fails before, what it printed is shown and the exit status is the one that it would have had.")]
 pub struct Run {
     /// An image, a package's folder, or the name of a package of the workspace in this folder
     #[arg(default_value = ".")]
@@ -126,6 +141,12 @@ pub struct Run {
     /// An environment variable for the guest
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = environment)]
     pub env: Vec<String>,
+    /// Run it in the background, and print its name once it has started
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Its name in the background, instead of the package's
+    #[arg(long, value_name = "NAME", requires = "detach", value_parser = Name::parse)]
+    pub name: Option<Name>,
     /// How to build it, where a package is named.
     #[command(flatten)]
     pub options: BuildOptions,
@@ -181,6 +202,82 @@ pub enum Machine {
     Microvm,
     /// A PC with PCI Express
     Q35,
+}
+
+/// `ampoule ps`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule ps                   those that run, and those that were lost
+  ampoule ps --all             those that have ended too
+  ampoule ps --json            everything that is known of them
+
+A machine is lost when its supervising process was killed, or the host restarted. Its name is free again.")]
+pub struct Ps {
+    /// List those that have ended, too
+    #[arg(short, long)]
+    pub all: bool,
+    /// Print a JSON array
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ampoule logs`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule logs web             what it has printed so far
+  ampoule logs --follow web    and what it prints, until it ends or Ctrl-C
+
+Standard output and standard error are kept together, in order; the last 1 to 2 MiB of them.")]
+pub struct Logs {
+    /// Go on until the machine ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// The machine
+    #[arg(value_parser = Name::parse)]
+    pub name: Name,
+}
+
+/// `ampoule stop`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule stop web             it sees SIGTERM, and has 10 seconds
+  ampoule stop -t 60 web db    both at once, with a minute for both")]
+pub struct Stop {
+    /// Seconds until a machine that has not stopped is killed
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 10)]
+    pub timeout: u64,
+    /// The machines
+    #[arg(required = true, value_name = "NAME", value_parser = Name::parse)]
+    pub names: Vec<Name>,
+}
+
+/// `ampoule kill`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule kill web             its program is not asked; `ampoule stop` asks first")]
+pub struct Kill {
+    /// The machines
+    #[arg(required = true, value_name = "NAME", value_parser = Name::parse)]
+    pub names: Vec<Name>,
+}
+
+/// `ampoule rm`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule rm web               it has ended; its name is free again
+  ampoule rm --force web db    killed first, if they run")]
+pub struct Rm {
+    /// Kill those that run
+    #[arg(short, long)]
+    pub force: bool,
+    /// The machines
+    #[arg(required = true, value_name = "NAME", value_parser = Name::parse)]
+    pub names: Vec<Name>,
 }
 
 /// `ampoule inspect`.

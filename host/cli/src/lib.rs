@@ -2,7 +2,7 @@
 //!
 //! [`arguments`] is the command line, [`commands`] does what it asks. [`build`] makes images out of Cargo packages, with
 //! [`manifest`] reading what the package says about its machine; sealing itself is `ampoule-image`'s, running
-//! `ampoule-monitor`'s. `cargo ampoule` is the same tool under another name.
+//! `ampoule-monitor`'s, machines in the background are `ampoule-fleet`'s. `cargo ampoule` is the same tool under another name.
 //!
 //! `ampoule run FILE.img` starts a machine in about a millisecond, so nothing here does work before it is needed: no
 //! cargo, no probing, no thread.
@@ -27,6 +27,9 @@ use clap::Parser;
 pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(status) = build::perform_as_wrapper() {
         return status;
+    }
+    if let Some(status) = fleet::supervisor::take_role() {
+        return ExitCode::from(status);
     }
     let words: Vec<OsString> = command_line.into_iter().collect();
     let command = match arguments::Run::quick(&words) {

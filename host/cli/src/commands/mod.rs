@@ -1,10 +1,14 @@
-//! What each command does. Each file is one command; each gives the tool's exit status.
+//! What each command does. Each file is one command, or a few of a kind; each gives the tool's exit status.
 
 mod build;
 mod completions;
+mod detach;
 mod doctor;
+mod end;
 mod inspect;
+mod logs;
 mod new;
+mod ps;
 mod run;
 mod target;
 
@@ -17,6 +21,11 @@ pub fn perform(command: Command) -> Result<u8, Failure> {
         Command::New(arguments) => new::perform(&arguments),
         Command::Build(arguments) => build::perform(&arguments),
         Command::Run(arguments) => run::perform(arguments),
+        Command::Ps(arguments) => ps::perform(&arguments),
+        Command::Logs(arguments) => logs::perform(&arguments),
+        Command::Stop(arguments) => end::stop(&arguments),
+        Command::Kill(arguments) => end::kill(&arguments),
+        Command::Rm(arguments) => end::rm(&arguments),
         Command::Inspect(arguments) => inspect::perform(&arguments),
         Command::Doctor => doctor::perform(),
         Command::Completions(arguments) => completions::perform(&arguments),

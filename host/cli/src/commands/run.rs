@@ -1,4 +1,5 @@
-//! `ampoule run`: runs an image, and ends as its program ends.
+//! `ampoule run`: runs an image, and ends as its program ends. What supervises a machine in the background is told what
+//! happens ([`fleet::runner`]).
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -7,6 +8,8 @@ use std::path::Path;
 
 use abi::manifest::{Manifest, Protocol};
 use anyhow::Context;
+use fleet::link::Event;
+use fleet::runner::{self, tell};
 use image::debug::Symboliser;
 use monitor::qemu::{self, Accelerator, Network, Setup};
 use monitor::{Backend, Notice, Options, Outcome, Program};
@@ -16,7 +19,11 @@ use crate::arguments::{Machine, On, Publish, Run};
 
 /// Runs what is named; the status is the guest's.
 pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
-    let path = super::target::image(&arguments.target, &arguments.options)?;
+    let path = match runner::image() {
+        Some(path) => path,
+        None if arguments.detach => return super::detach::perform(&arguments),
+        None => super::target::image(&arguments.target, &arguments.options)?,
+    };
     // As a process, the digest is checked while the machine is made.
     let as_process = arguments.on != On::Qemu;
     let image = if as_process { super::target::open_unhashed(&path)? } else { super::target::open(&path)? };
@@ -27,6 +34,7 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     }
     let is_whole = as_process.then_some(image::is_whole as fn(&[u8]) -> bool);
     let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole };
+    tell(&Event::Running { backend: backend(&arguments).into(), digest: hex(image.digest()) });
     let outcome = match arguments.on {
         On::Auto | On::Process => monitor::run(&program, &options),
         On::Qemu => under_qemu(&program, &options, &path, arguments.machine, image.digest()),
@@ -34,7 +42,24 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     if let Err(error @ monitor::Error::Damaged) = &outcome {
         return Err(Failure::input(format!("{}: {error}", path.display())));
     }
-    Ok(outcome.with_context(|| format!("cannot run {}", path.display()))?.status)
+    let outcome = outcome.with_context(|| format!("cannot run {}", path.display()))?;
+    if let Some(report) = outcome.report {
+        tell(&Event::Report(report));
+    }
+    Ok(outcome.status)
+}
+
+/// What runs the machine, for those who list machines.
+fn backend(arguments: &Run) -> &'static str {
+    match (arguments.on, arguments.machine) {
+        (On::Auto | On::Process, _) => "process",
+        (On::Qemu, Machine::Microvm) => "qemu/microvm",
+        (On::Qemu, Machine::Q35) => "qemu/q35",
+    }
+}
+
+fn hex(digest: &[u8; 32]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Boots the file under QEMU. Backtraces get their names from the debug file beside the image, if it is there.
@@ -60,7 +85,8 @@ fn under_qemu(
     qemu::run(program, options, &setup)
 }
 
-fn options(arguments: &Run, manifest: &Manifest) -> Result<Options, Failure> {
+/// What the command line says, checked against what the manifest allows.
+pub(super) fn options(arguments: &Run, manifest: &Manifest) -> Result<Options, Failure> {
     Ok(Options {
         backend: Backend::Process,
         memory: arguments.memory,
@@ -99,11 +125,26 @@ fn published(publish: &Publish, manifest: &Manifest) -> Result<monitor::Publish,
     Ok(monitor::Publish { protocol, host: SocketAddr::new(address, publish.host_port), port })
 }
 
-/// Tells the operator where the machine is to be reached.
+/// Tells the operator, and the supervisor, where the machine is to be reached.
 fn notify(notice: &Notice) {
+    tell(&event(notice));
     match notice {
         Notice::Listening { protocol: Protocol::Tcp, host, .. } => eprintln!("listening on http://{host}/"),
         Notice::Listening { host, .. } => eprintln!("listening on udp {host}"),
         Notice::PortInUse { .. } => eprintln!("error: {notice}"),
+    }
+}
+
+fn event(notice: &Notice) -> Event {
+    let port = |protocol: &Protocol, port: &u16, host: &SocketAddr| fleet::Port {
+        protocol: super::detach::protocol(*protocol),
+        host: *host,
+        port: *port,
+    };
+    match notice {
+        Notice::Listening { protocol, port: number, host } => Event::Listening(port(protocol, number, host)),
+        Notice::PortInUse { protocol, port: number, host } => {
+            Event::Refused { port: port(protocol, number, host), text: notice.to_string() }
+        }
     }
 }
