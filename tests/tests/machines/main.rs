@@ -3,6 +3,7 @@
 
 mod examples;
 mod failures;
+mod fleet;
 mod guests;
 mod http;
 mod peer;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let mut cases = Vec::new();
     cases.extend(examples::cases());
     cases.extend(failures::cases());
+    cases.extend(fleet::cases());
     match guests::cases() {
         Ok(guests) => cases.extend(guests),
         Err(error) => cases.push(Case::new("guests", move || anyhow::bail!("they cannot be listed: {error:#}"))),
