@@ -28,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ];
     cases.extend(everywhere("what ring 3 may not do", forbidden));
     cases.extend(everywhere("too little memory", too_little_memory));
+    cases.extend(everywhere("a program that only prints is stopped", only_prints));
     cases
 }
 
@@ -97,6 +98,16 @@ fn forbidden(backend: Backend) -> Result<()> {
         ensure!(end.all().contains("image+0x"), "attempt {number} is not placed:\n{}", end.all());
     }
     Ok(())
+}
+
+/// It never waits, so nothing but the request itself can bring it to look.
+fn only_prints(backend: Backend) -> Result<()> {
+    let abort = [("CARGO_PROFILE_RELEASE_PANIC", Path::new("abort"))];
+    let image = tool::image_with("tests/guests/prints", &[], &abort)?;
+    let mut machine = Machine::start(&image, backend, &["--publish", "0:7007", "--", "4000000000"])?;
+    machine.expect("line 0001000")?;
+    machine.signal(Signal::TERM)?;
+    machine.end()?.with_status(143).map(drop)
 }
 
 /// A guest that takes its time to stop is ended at once by a second interrupt.

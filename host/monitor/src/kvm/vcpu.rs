@@ -211,6 +211,9 @@ impl Machine {
         // SAFETY: as in `registers`; the signals' handlers write the byte too.
         unsafe { AtomicU8::from_ptr(&raw mut (*self.run).immediate_exit) }.store(0, Ordering::Relaxed);
         self.wanted |= signals::take();
+        if self.wanted & signals::LOOK != 0 {
+            self.tender.hear_parent();
+        }
         self.offer();
     }
 

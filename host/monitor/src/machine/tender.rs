@@ -177,6 +177,19 @@ impl<P: Platform> Tender<P> {
         self.pass_on_lookups();
     }
 
+    /// Hears what the parent has said, and tells the guest. For a guest that does not wait: one that waits hears it there.
+    pub(crate) fn hear_parent(&mut self) {
+        self.channel.hear();
+        self.raise_heard();
+    }
+
+    fn raise_heard(&mut self) {
+        let bits = self.channel.take_events();
+        if bits != 0 {
+            self.raise(bits);
+        }
+    }
+
     fn wait(&mut self, until_ns: u64) {
         self.serve();
         let timeout = self.timeout(until_ns);
@@ -197,10 +210,7 @@ impl<P: Platform> Tender<P> {
         if count > 0 {
             self.serve();
         }
-        let bits = self.channel.take_events();
-        if bits != 0 {
-            self.raise(bits);
-        }
+        self.raise_heard();
     }
 
     /// Gives the guest the answers to names that have come.

@@ -55,10 +55,18 @@ extern "C" fn slice(signal: c_int, _: *mut siginfo_t, context: *mut ucontext_t) 
     let context = unsafe { &mut *context };
     let at = interrupted(context);
     if tender::runs(at.rip) {
-        return; // it looks at everything before it goes back
+        if signal == NUDGE {
+            tender::note_nudge();
+        }
+        return;
     }
     let Some((upcall, vcpu)) = tender::upcall() else { return };
-    if (signal == NUDGE || upcall.slices) && upcall.slice(vcpu, &at) {
+    let nudged = tender::take_nudge() || signal == NUDGE;
+    if nudged {
+        // SAFETY: the tender does not run, so the guest does.
+        unsafe { tender::hear_parent() };
+    }
+    if (nudged || upcall.slices) && upcall.slice(vcpu, &at) {
         enter(context, &upcall);
     }
 }

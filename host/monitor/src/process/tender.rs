@@ -7,7 +7,7 @@ use crate::machine::tender::{Platform, Tender};
 use crate::machine::upcall::Upcall;
 use abi::vcpu::Vcpu;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// The guest's view of memory is the child's own, and the slice timer always runs: nothing is left to do.
 #[derive(Debug)]
@@ -55,7 +55,36 @@ pub(crate) extern "sysv64" fn dispatch(call: u64, a: u64, b: u64, c: u64) -> i64
     // SAFETY: installed before the guest runs, which is the only caller; calls cannot nest, since no upcall is delivered
     // inside, so this is the only reference.
     let tender = unsafe { &mut *TENDER.load(Ordering::Relaxed) };
-    tender.dispatch(call, a, b, c)
+    let result = tender.dispatch(call, a, b, c);
+    if NUDGED.load(Ordering::Relaxed) {
+        NUDGED.store(false, Ordering::Relaxed);
+        tender.hear_parent();
+        tender.vcpu().pending.store(1, Ordering::Relaxed);
+    }
+    result
+}
+
+/// The parent has something, and it came while the tender ran. Whoever next finds it so looks.
+static NUDGED: AtomicBool = AtomicBool::new(false);
+
+/// Notes that the parent has something, for the end of the call that is under way. For the signal handlers.
+pub(crate) fn note_nudge() {
+    NUDGED.store(true, Ordering::Relaxed);
+}
+
+/// Is there such a note? Takes it. For the signal handlers, while the guest runs: the note may have come too late for the
+/// last call.
+pub(crate) fn take_nudge() -> bool {
+    NUDGED.swap(false, Ordering::Relaxed)
+}
+
+/// Hears the parent. For the signal handlers.
+///
+/// # Safety
+/// The guest runs, so nobody holds the tender.
+pub(crate) unsafe fn hear_parent() {
+    // SAFETY: installed before the guest runs, and this function's contract.
+    unsafe { &mut *TENDER.load(Ordering::Relaxed) }.hear_parent();
 }
 
 /// Is this address the machine's?
