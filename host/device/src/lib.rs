@@ -13,6 +13,7 @@
 pub mod console;
 pub mod hostnet;
 mod memory;
+pub mod net;
 mod nonsense;
 mod queue;
 pub mod system;
