@@ -45,18 +45,31 @@ enum Stream {
 impl Machine {
     /// Runs an image with more of the tool's arguments.
     pub fn start(image: &Path, backend: Backend, arguments: &[&str]) -> Result<Self> {
-        Self::spawn(image, backend, arguments, Stdio::null())
+        Self::spawn(&[], image, backend, arguments, Stdio::null())
+    }
+
+    /// The same, where another program starts the tool: `prefix` and then the tool's command line.
+    pub fn start_by(prefix: &[&str], image: &Path, backend: Backend, arguments: &[&str]) -> Result<Self> {
+        Self::spawn(prefix, image, backend, arguments, Stdio::null())
     }
 
     /// The same, and what is its standard input.
     pub fn start_fed(image: &Path, backend: Backend, arguments: &[&str]) -> Result<(Self, ChildStdin)> {
-        let mut machine = Self::spawn(image, backend, arguments, Stdio::piped())?;
+        let mut machine = Self::spawn(&[], image, backend, arguments, Stdio::piped())?;
         let input = machine.child.stdin.take().context("the tool has no input")?;
         Ok((machine, input))
     }
 
-    fn spawn(image: &Path, backend: Backend, arguments: &[&str], input: Stdio) -> Result<Self> {
-        let mut command = Command::new(tool::tool()?);
+    fn spawn(prefix: &[&str], image: &Path, backend: Backend, arguments: &[&str], input: Stdio) -> Result<Self> {
+        let tool = tool::tool()?;
+        let mut command = match prefix {
+            [] => Command::new(tool),
+            [program, rest @ ..] => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(tool);
+                command
+            }
+        };
         command.arg("run").arg(image).args(backend.flags()).args(arguments);
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().context("cannot start the tool")?;

@@ -135,6 +135,10 @@ pub struct Run {
         help = "Where a port of the guest is reached: [ADDRESS:]PORT[:GUEST-PORT][/tcp|/udp]; without it, each port that the manifest lists is at 127.0.0.1 under its own number"
     )]
     pub publish: Vec<Publish>,
+    /// How it is connected, instead of by the host's own sockets: none, or tap:NAME[,ADDRESS/PREFIX[,GATEWAY[,NAME-SERVER]]]
+    /// with a TAP interface that is there (without an address it asks by DHCP)
+    #[arg(long, value_name = "HOW")]
+    pub net: Option<monitor::Network>,
     /// RAM, instead of what the manifest says
     #[arg(short, long, value_name = "SIZE", value_parser = memory)]
     pub memory: Option<u64>,

@@ -1,6 +1,6 @@
 //! Boots an image under QEMU without the tool: `boot IMAGE microvm|q35 [MEMORY-MIB [WORD...]]`. Ends with its status.
 
-use ampoule_monitor::qemu::{self, Accelerator, Machine, Network, Setup};
+use ampoule_monitor::qemu::{self, Accelerator, Machine, Setup};
 use ampoule_monitor::{Options, Program};
 use std::path::Path;
 use std::process::ExitCode;
@@ -34,12 +34,6 @@ fn boot(words: &[String]) -> Result<u8, Box<dyn std::error::Error>> {
         let places = symboliser.as_ref().map_or_else(Vec::new, |s| s.places(offset));
         places.into_iter().map(|p| p.to_string()).collect()
     };
-    let setup = Setup {
-        image: Path::new(path),
-        machine,
-        accelerator: Accelerator::Auto,
-        network: &Network::User,
-        names: Some(&names),
-    };
+    let setup = Setup { image: Path::new(path), machine, accelerator: Accelerator::Auto, names: Some(&names) };
     Ok(qemu::run(&program, &options, &setup)?.status)
 }

@@ -23,6 +23,17 @@ pub enum Error {
     /// KVM is not there, or cannot do what a machine needs
     #[error("KVM cannot be used: {0}")]
     NoKvm(String),
+    /// a TAP interface cannot be used
+    #[error(
+        "cannot use the TAP interface {interface:?}: {source}; make it (as root: ip tuntap add dev NAME mode tap user USER; \
+         ip link set NAME up), or leave --net out"
+    )]
+    Tap {
+        /// Its name.
+        interface: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// QEMU is not installed
     #[error(
         "qemu-system-x86_64 is not installed; get it (Debian: apt-get install qemu-system-x86), or run the image as a process"

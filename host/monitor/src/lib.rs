@@ -13,12 +13,15 @@ mod error;
 pub mod jail;
 pub mod kvm;
 mod machine;
+mod network;
 mod options;
 pub mod process;
 pub mod qemu;
 pub mod sockets;
+mod tap;
 
 pub use error::Error;
+pub use network::{Network, Station, Tap};
 pub use options::{Backend, Notice, Options, Outcome, Program, Publish};
 
 /// Runs a program until it ends.

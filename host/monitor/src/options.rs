@@ -1,5 +1,6 @@
 //! What the operator says about one run, and what became of it.
 
+use crate::Network;
 use abi::image::ImageHeader;
 use abi::manifest::{Manifest, Protocol};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -31,6 +32,8 @@ pub struct Options {
     pub environment: Vec<String>,
     /// Where ports of the machine appear on the host. What is not named here appears at 127.0.0.1, same number.
     pub publish: Vec<Publish>,
+    /// How the machine is connected, if its manifest names a network.
+    pub network: Network,
     /// Is told what the operator may want to know, while the machine runs.
     pub notify: Option<fn(&Notice)>,
     /// The image's debug file, by which backtraces get names. It need not exist.
@@ -48,6 +51,7 @@ impl Default for Options {
             arguments: None,
             environment: Vec::new(),
             publish: Vec::new(),
+            network: Network::Own,
             notify: None,
             debug: None,
             preempt_ns: None,

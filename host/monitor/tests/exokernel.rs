@@ -3,7 +3,7 @@
 //! The guest prints what is wrong to this test's standard error, and its exit status says whether something is.
 
 use abi::manifest::Manifest;
-use ampoule_monitor::qemu::{self, Accelerator, Machine, Network, Setup};
+use ampoule_monitor::qemu::{self, Accelerator, Machine, Setup};
 use ampoule_monitor::{Error, Options, Program};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -98,7 +98,7 @@ fn status(machine: Machine, memory: u64, words: &[&str]) -> Option<u8> {
         environment: vec!["A=b c".into(), "Z=1".into()],
         ..Options::default()
     };
-    let setup = Setup { image: path, machine, accelerator: Accelerator::Tcg, network: &Network::User, names: None };
+    let setup = Setup { image: path, machine, accelerator: Accelerator::Tcg, names: None };
     match qemu::run(&program, &options, &setup) {
         Ok(outcome) => Some(outcome.status),
         Err(Error::NoQemu) => {

@@ -60,7 +60,7 @@ fn hint() {
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Relaxed) {
         crate::console::say(
-            b"ampoule: the program uses a network, but its manifest names none; \
+            b"ampoule: the program uses a network, but it was started with --net none, or its manifest names none; \
               add net.listen or net.connect to [package.metadata.ampoule] and build again\n",
         );
     }

@@ -12,6 +12,7 @@ mod limits;
 mod peer;
 mod random;
 mod reproducible;
+mod tap;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     cases.extend(limits::cases());
     cases.extend(peer::cases());
     cases.extend(random::cases());
+    cases.extend(tap::cases());
     cases.extend(reproducible::cases());
     harness::main(cases)
 }

@@ -13,8 +13,8 @@ use fleet::link::Event;
 use fleet::runner::{self, tell};
 use image::debug::Symboliser;
 use monitor::jail::{self, Jail};
-use monitor::qemu::{self, Accelerator, Network, Setup};
-use monitor::{Backend, Notice, Options, Outcome, Program};
+use monitor::qemu::{self, Accelerator, Setup};
+use monitor::{Backend, Network, Notice, Options, Outcome, Program};
 
 use crate::Failure;
 use crate::arguments::{Machine, On, Publish, Run};
@@ -137,8 +137,7 @@ fn under_qemu(
         Machine::Q35 => (qemu::Machine::Q35, "qemu/q35"),
     };
     tell_running(name, digest);
-    let setup =
-        Setup { image: path, machine, accelerator: Accelerator::Auto, network: &Network::User, names: Some(&names) };
+    let setup = Setup { image: path, machine, accelerator: Accelerator::Auto, names: Some(&names) };
     qemu::run(program, options, &setup)
 }
 
@@ -150,9 +149,25 @@ pub(super) fn options(arguments: &Run, manifest: &Manifest) -> Result<Options, F
         arguments: guest_arguments(&arguments.arguments, manifest)?,
         environment: arguments.env.clone(),
         publish: arguments.publish.iter().map(|publish| published(publish, manifest)).collect::<Result<_, _>>()?,
+        network: network(arguments, manifest)?,
         notify: Some(notify),
         ..Options::default()
     })
+}
+
+/// How it is connected. What would do nothing is said rather than ignored.
+fn network(arguments: &Run, manifest: &Manifest) -> Result<Network, Failure> {
+    let network = arguments.net.clone().unwrap_or_default();
+    if matches!(network, Network::Tap(_)) && manifest.network.is_none() {
+        return Err(Failure::input(
+            "the image's manifest names no network, so --net tap would connect nothing; \
+             it would have to have `net.listen` or `net.connect`",
+        ));
+    }
+    if network != Network::Own && !arguments.publish.is_empty() {
+        return Err(Failure::input("--publish is for the host's own sockets; with --net the machine has none of them"));
+    }
+    Ok(network)
 }
 
 /// The program's name and the arguments given, or `None`: the manifest's own.

@@ -38,7 +38,7 @@ pub(super) fn start(plan: Plan<'_>) -> Error {
 
 fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
     child::die_with(plan.parent)?;
-    child::descriptors(plan.control)?;
+    child::descriptors(plan)?;
     let kvm = vm::open()?;
     jail::drop_root(false)?;
     let layout = plan.layout.at(child::random_base());

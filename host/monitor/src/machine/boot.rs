@@ -1,22 +1,22 @@
 //! Fills the boot information.
 
+use super::child::Plan;
+use super::frames::{ADDRESS, FEATURES};
 use super::layout::Layout;
 use super::load;
 use super::rings::Rings;
-use super::strings::Strings;
-use crate::Program;
 use abi::address::{BusAddr, GuestAddr};
 use abi::boot::{
-    BOOT_MAGIC, BootInfo, Bytes, Clock, Cpu, DEVICE_CONSOLE, DEVICE_HOSTNET, Device, MAX_DEVICES, NetworkConfig,
-    Region, TRANSPORT_SHARED,
+    BOOT_MAGIC, BootInfo, Bytes, Clock, Cpu, DEVICE_CONSOLE, DEVICE_HOSTNET, DEVICE_NET, Device, MAX_DEVICES,
+    NetworkConfig, Region, TRANSPORT_SHARED,
 };
 use abi::image::LinkRange;
 use core::arch::x86_64::CpuidResult;
 
 /// Device number of the console.
 pub(crate) const CONSOLE: usize = 0;
-/// Device number of the host's sockets, if the manifest gives the machine a network.
-pub(crate) const HOSTNET: usize = 1;
+/// Device number of the host's sockets or of the network device, if the machine is connected.
+pub(crate) const NETWORK: usize = 1;
 
 /// The state components that are saved at a pre-emption, if the CPU has them: x87, SSE, AVX and AVX-512. Not PKRU, which
 /// is no program's own here, and not AMX, which the kernel would have to grant first.
@@ -33,15 +33,8 @@ pub(crate) struct Far {
 }
 
 /// The boot information of this machine. `strings_at` is where the caller puts the strings' bytes.
-pub(crate) fn information(
-    program: &Program<'_>,
-    layout: &Layout,
-    rings: &Rings,
-    strings: &Strings,
-    strings_at: u64,
-    seed: [u8; 32],
-    far: &Far,
-) -> BootInfo {
+pub(crate) fn information(plan: &Plan<'_>, layout: &Layout, rings: &Rings, strings_at: u64, far: &Far) -> BootInfo {
+    let Plan { program, strings, frames, seed, .. } = plan;
     let bytes = |range: LinkRange| Bytes {
         address: GuestAddr(if range.length == 0 { 0 } else { layout.image.start + range.address }),
         length: range.length,
@@ -55,8 +48,16 @@ pub(crate) fn information(
     devices[CONSOLE] = device(DEVICE_CONSOLE, b"console", rings.console(), far);
     let mut device_count = 1;
     if let Some(queues) = rings.hostnet() {
-        devices[HOSTNET] = device(DEVICE_HOSTNET, b"hostnet", queues, far);
+        devices[NETWORK] = device(DEVICE_HOSTNET, b"hostnet", queues, far);
         device_count = 2;
+    }
+    let mut network = NetworkConfig::default();
+    if let (Some(queues), Some(frames)) = (rings.frames(), frames) {
+        let address = GuestAddr(strings_at + frames.address_at as u64);
+        let config = Bytes { address, length: ADDRESS as u64 };
+        devices[NETWORK] = Device { features: FEATURES, config, ..device(DEVICE_NET, b"net", queues, far) };
+        device_count = 2;
+        network = frames.network;
     }
     BootInfo {
         magic: BOOT_MAGIC,
@@ -69,10 +70,10 @@ pub(crate) fn information(
         stack: region(layout.stack),
         clock: far.clock,
         cpu: far.cpu,
-        seed,
+        seed: *seed,
         devices,
         device_count,
-        network: NetworkConfig::default(),
+        network,
         strings: Bytes { address: GuestAddr(strings_at), length: strings.bytes.len() as u64 },
         argument_count: strings.arguments,
         environment_count: strings.environment,

@@ -2,12 +2,15 @@
 
 use super::boot::{self, Far};
 use super::channel::Channel;
+use super::frames::Frames;
 use super::layout::{Layout, Span};
 use super::load;
 use super::message::{Head, Kind, MESSAGE_MAX};
 use super::rings::{self, Rings};
 use super::strings::Strings;
-use super::tender::{CONTROL, CONTROL_SET, EVENTS, INPUT_SET, LAST, TOKEN_CONTROL, TOKEN_INPUT};
+use super::tender::{
+    CONTROL, CONTROL_SET, EVENTS, INPUT_SET, INTERFACE, LAST, TOKEN_CONTROL, TOKEN_FRAMES, TOKEN_INPUT,
+};
 use super::tender::{Moment, Platform, Tender};
 use super::upcall::Upcall;
 use crate::{Error, Program};
@@ -19,6 +22,7 @@ use host_device::Ram;
 use host_device::console::Console;
 use host_device::hostnet::Hostnet;
 use host_device::hostnet::table::{self, Table};
+use host_device::net::Net;
 use host_device::system;
 use std::os::fd::RawFd;
 
@@ -37,9 +41,12 @@ pub(crate) struct Plan<'a> {
     pub(crate) layout: Layout,
     pub(crate) strings: Strings,
     pub(crate) rings: Rings,
+    pub(crate) frames: Option<Frames>,
     pub(crate) seed: [u8; 32],
     /// This end of the socket pair. [`descriptors`] moves it.
     pub(crate) control: RawFd,
+    /// The network device's, if there is one; it is moved too.
+    pub(crate) interface: Option<RawFd>,
     pub(crate) parent: i32,
 }
 
@@ -70,12 +77,14 @@ pub(crate) fn die_with(parent: i32) -> Result<(), Error> {
 }
 
 /// Numbers the descriptors as the tender wants them, and closes all others.
-pub(crate) fn descriptors(control: RawFd) -> Result<(), Error> {
+pub(crate) fn descriptors(plan: &Plan<'_>) -> Result<(), Error> {
     // SAFETY: descriptors only: none of those that are closed is used again in this process.
     unsafe {
-        // Out of the way first: it may stand where another is to go.
-        let high = libc::fcntl(control, libc::F_DUPFD, LAST + 1);
-        let mut failed = libc::dup2(high, CONTROL) < 0;
+        // Out of the way first: they may stand where others are to go.
+        let high = |descriptor| libc::fcntl(descriptor, libc::F_DUPFD, LAST + 1);
+        let (control, interface) = (high(plan.control), plan.interface.map(high));
+        let mut failed = libc::dup2(control, CONTROL) < 0;
+        failed |= interface.is_some_and(|interface| libc::dup2(interface, INTERFACE) < 0);
         for set in [EVENTS, INPUT_SET, CONTROL_SET] {
             let fresh = libc::epoll_create1(0);
             failed |= fresh < 0 || (fresh != set && libc::dup2(fresh, set) < 0);
@@ -156,7 +165,7 @@ pub(crate) unsafe fn fill(plan: &Plan<'_>, layout: &Layout, rings: &Rings, far: 
     // SAFETY: this function's contract.
     unsafe { load::copy(&plan.program, layout)? };
     let strings_at = layout.boot.start + size_of::<BootInfo>() as u64;
-    let information = boot::information(&plan.program, layout, rings, &plan.strings, strings_at, plan.seed, far);
+    let information = boot::information(plan, layout, rings, strings_at, far);
     let bytes = &plan.strings.bytes;
     // SAFETY: the boot pages are open, and the layout gave them room for both.
     unsafe {
@@ -211,10 +220,18 @@ pub(crate) fn tender<P: Platform>(
         None => None,
     };
     let network = hostnet.is_some();
+    let frames = match rings.frames() {
+        // SAFETY: as for the console's.
+        Some(queues) => unsafe { rings::serve(queues, &layout) }
+            .and_then(|queues| Net::new(queues, ram, INTERFACE, EVENTS, TOKEN_FRAMES))
+            .map_or_else(|| Err(Error::last("watch the TAP interface")), |net| Ok(Some(net)))?,
+        None => None,
+    };
     Ok(Tender {
         platform,
         layout,
         hostnet,
+        frames,
         console,
         clock,
         upcall: Upcall::default(),

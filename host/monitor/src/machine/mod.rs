@@ -3,7 +3,7 @@
 //! | file | what it does | which process |
 //! |---|---|---|
 //! | `mod`, `parent`, `os` | forks; serves control requests; waits | parent |
-//! | `layout`, `strings`, `rings`, `boot`, `load` | say where everything lies, and fill it | child, before lock-down |
+//! | `layout`, `strings`, `rings`, `frames`, `boot`, `load` | say where everything lies, and fill it | child, before lock-down |
 //! | `child`, `filter`, `signals` | set the child up, and give up everything else | child, up to lock-down |
 //! | `tender`, `channel`, `upcall`, `vdso` | the far side of the gate, as far as it is the same for both | child, after lock-down |
 //! | `message` | what the two say to each other | both |
@@ -17,6 +17,7 @@ pub(crate) mod boot;
 pub(crate) mod channel;
 pub(crate) mod child;
 pub(crate) mod filter;
+pub(crate) mod frames;
 pub(crate) mod layout;
 pub(crate) mod load;
 pub(crate) mod message;
@@ -29,11 +30,14 @@ pub(crate) mod tender;
 pub(crate) mod upcall;
 pub(crate) mod vdso;
 
+use crate::network::Link;
 use crate::{Error, Options, Outcome, Program};
+use abi::manifest::Manifest;
 use child::Plan;
+use frames::Frames;
 use layout::Layout;
 use rings::Rings;
-use std::os::fd::{AsFd as _, IntoRawFd as _};
+use std::os::fd::{AsFd as _, IntoRawFd};
 use strings::Strings;
 
 /// What a backend gives to [`run`].
@@ -50,8 +54,10 @@ pub(crate) struct Backend {
 /// Everything that keeps the machine from starting.
 pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -> Result<Outcome, Error> {
     load::check(program)?;
-    let strings = Strings::of(program, options)?;
-    let rings = Rings::plan(program.manifest.network.is_some());
+    let link = Link::of(program.manifest, &options.network);
+    let mut strings = Strings::of(program, options)?;
+    let (frames, interface) = Frames::open(&options.network, link, &mut strings)?.unzip();
+    let rings = Rings::plan(link);
     let memory = options.memory.unwrap_or(program.header.memory);
     let layout = Layout::plan(program, &strings, rings.length(), backend.far, memory)?;
     let seed = os::random()?;
@@ -61,11 +67,13 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
     match os::fork()? {
         None => {
             let control = theirs.into_raw_fd();
-            let error = (backend.start)(Plan { program: *program, layout, strings, rings, seed, control, parent });
+            let interface = interface.map(IntoRawFd::into_raw_fd);
+            let plan = Plan { program: *program, layout, strings, rings, frames, seed, control, interface, parent };
+            let error = (backend.start)(plan);
             os::fail(&error)
         }
         Some(mut child) => {
-            drop(theirs);
+            drop((theirs, interface));
             // Both work at the same time; the child waits for the verdict before the first instruction.
             if program.is_whole.is_some_and(|is_whole| !is_whole(program.bytes)) {
                 child.signal(libc::SIGKILL);
@@ -73,7 +81,10 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
                 return Err(Error::Damaged);
             }
             os::send(ours.as_fd(), &[&message::Head::new(message::Kind::Done).bytes()], None);
-            parent::Parent::new(program, options, child, ours, signals).stay()
+            // Frames are not the parent's business, and neither is a network that the operator took away.
+            let unconnected = Manifest { network: None, ..program.manifest.clone() };
+            let manifest = if link == Link::Sockets { program.manifest } else { &unconnected };
+            parent::Parent::new(&Program { manifest, ..*program }, options, child, ours, signals).stay()
         }
     }
 }

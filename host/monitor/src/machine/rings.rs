@@ -1,6 +1,7 @@
 //! The machine's virtqueues: where their memory lies, for the guest and for the servers.
 
 use super::layout::{self, Span};
+use crate::network::Link;
 use abi::address::GuestAddr;
 use abi::boot::Queue;
 use abi::ring::{Areas, Device, Layout};
@@ -10,18 +11,26 @@ const CONSOLE_SIZES: [u16; 3] = [16, 64, 64];
 /// Entries of the host-socket device's queues: control, send, events.
 const HOSTNET_SIZES: [u16; 3] = [64, 64, 256];
 
+/// Entries of the network device's queues: receive, transmit.
+const FRAMES_SIZES: [u16; 2] = [256, 256];
+
 /// The queues, as the guest is told of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Rings {
     queues: Vec<Queue>,
-    network: bool,
+    link: Link,
     length: u64,
 }
 
 impl Rings {
     /// Lays the queues out one after the other, from address 0; [`Rings::at`] moves them.
-    pub(crate) fn plan(network: bool) -> Self {
-        let sizes = CONSOLE_SIZES.into_iter().chain(HOSTNET_SIZES.into_iter().filter(|_| network));
+    pub(crate) fn plan(link: Link) -> Self {
+        let network: &[u16] = match link {
+            Link::None => &[],
+            Link::Sockets => &HOSTNET_SIZES,
+            Link::Frames => &FRAMES_SIZES,
+        };
+        let sizes = CONSOLE_SIZES.iter().chain(network).copied();
         let mut length = 0u64;
         let queues = sizes
             .map(|size| {
@@ -37,7 +46,7 @@ impl Rings {
                 }
             })
             .collect();
-        Self { queues, network, length }
+        Self { queues, link, length }
     }
 
     /// Bytes of all queues.
@@ -62,15 +71,20 @@ impl Rings {
 
     /// The host-socket device's queues, if there is one.
     pub(crate) fn hostnet(&self) -> Option<&[Queue]> {
-        self.network.then(|| &self.queues[3..])
+        (self.link == Link::Sockets).then(|| &self.queues[3..])
+    }
+
+    /// The network device's queues, if there is one.
+    pub(crate) fn frames(&self) -> Option<&[Queue]> {
+        (self.link == Link::Frames).then(|| &self.queues[3..])
     }
 }
 
-/// The device halves of three queues.
+/// The device halves of a device's queues.
 ///
 /// # Safety
 /// The queues' memory is mapped for as long as they are served, and only used through rings.
-pub(crate) unsafe fn serve(queues: &[Queue], layout: &layout::Layout) -> Option<[Device; 3]> {
+pub(crate) unsafe fn serve<const COUNT: usize>(queues: &[Queue], layout: &layout::Layout) -> Option<[Device; COUNT]> {
     let device = |queue: &Queue| {
         let size = u16::try_from(queue.size).ok()?;
         let at = |address: GuestAddr| layout.host(address.0);
@@ -78,8 +92,5 @@ pub(crate) unsafe fn serve(queues: &[Queue], layout: &layout::Layout) -> Option<
         let areas = unsafe { Areas::new(size, at(queue.descriptors), at(queue.available), at(queue.used)) }.ok()?;
         Some(Device::new(areas, false))
     };
-    match queues {
-        [a, b, c] => Some([device(a)?, device(b)?, device(c)?]),
-        _ => None,
-    }
+    queues.iter().map(device).collect::<Option<Vec<_>>>()?.try_into().ok()
 }

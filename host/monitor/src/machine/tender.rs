@@ -20,6 +20,7 @@ use core::fmt::Write as _;
 use core::sync::atomic::Ordering;
 use host_device::console::Console;
 use host_device::hostnet::Hostnet;
+use host_device::net::Net;
 use host_device::system::{self, EpollEvent, errno};
 use host_device::{Nonsense, Served};
 
@@ -28,12 +29,15 @@ pub(crate) const CONTROL: i32 = 3;
 pub(crate) const EVENTS: i32 = 4;
 pub(crate) const INPUT_SET: i32 = 5;
 pub(crate) const CONTROL_SET: i32 = 6;
+/// Only where the machine is connected by frames.
+pub(crate) const INTERFACE: i32 = 7;
 /// The last of them.
-pub(crate) const LAST: i32 = CONTROL_SET;
+pub(crate) const LAST: i32 = INTERFACE;
 
 /// Tokens in the epoll set. Sockets have their own numbers, which start above.
 pub(crate) const TOKEN_CONTROL: u64 = 1 << 32;
 pub(crate) const TOKEN_INPUT: u64 = 1 << 33;
+pub(crate) const TOKEN_FRAMES: u64 = 1 << 34;
 
 /// How many epoll events one wait takes.
 const BATCH: usize = 128;
@@ -59,6 +63,7 @@ pub(crate) struct Tender<P> {
     pub(crate) upcall: Upcall,
     pub(crate) channel: Channel,
     pub(crate) hostnet: Option<Hostnet>,
+    pub(crate) frames: Option<Net>,
     /// Where somebody wants to know how long the guest takes to `main`.
     pub(crate) marks: Option<Moment>,
 }
@@ -159,11 +164,16 @@ impl<P: Platform> Tender<P> {
             let served = self.console.kick(queue);
             self.settle(boot::CONSOLE, served);
         }
-        if device == boot::HOSTNET as u64
-            && let Some(hostnet) = &mut self.hostnet
-        {
+        if device != boot::NETWORK as u64 {
+            return;
+        }
+        if let Some(hostnet) = &mut self.hostnet {
             let served = hostnet.kick(queue, &mut self.channel);
-            self.settle(boot::HOSTNET, served);
+            self.settle(boot::NETWORK, served);
+        }
+        if let Some(frames) = &mut self.frames {
+            let served = frames.kick(queue);
+            self.settle(boot::NETWORK, served);
         }
     }
 
@@ -172,7 +182,11 @@ impl<P: Platform> Tender<P> {
         self.settle(boot::CONSOLE, served);
         if let Some(hostnet) = &mut self.hostnet {
             let served = hostnet.serve(&mut self.channel);
-            self.settle(boot::HOSTNET, served);
+            self.settle(boot::NETWORK, served);
+        }
+        if let Some(frames) = &mut self.frames {
+            let served = frames.serve();
+            self.settle(boot::NETWORK, served);
         }
         self.pass_on_lookups();
     }
@@ -200,6 +214,7 @@ impl<P: Platform> Tender<P> {
             match event.token {
                 TOKEN_CONTROL => self.channel.hear(),
                 TOKEN_INPUT => self.console.input_event(),
+                TOKEN_FRAMES => self.frames.iter_mut().for_each(Net::event),
                 number => {
                     if let Some(hostnet) = &mut self.hostnet {
                         hostnet.event(number, event.events);
@@ -218,7 +233,7 @@ impl<P: Platform> Tender<P> {
         while let (Some(hostnet), Some(token)) = (&mut self.hostnet, self.channel.next_lookup()) {
             let (status, addresses) = self.channel.take_lookup(token);
             let served = hostnet.resolved(token, status, addresses);
-            self.settle(boot::HOSTNET, served);
+            self.settle(boot::NETWORK, served);
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) fn start(plan: Plan<'_>) -> Error {
 fn build(plan: Plan<'_>) -> Result<(u64, Box<Last>), Error> {
     jail::drop_root(false)?;
     child::die_with(plan.parent)?;
-    child::descriptors(plan.control)?;
+    child::descriptors(&plan)?;
     let layout = place(&plan.layout)?;
     let rings = plan.rings.clone().at(layout.rings);
     let far = Far { gate: gate::entry(), clock: clock(), cpu: cpu(), device_flags: DEVICE_FLAG_CHEAP_KICK };

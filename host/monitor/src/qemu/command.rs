@@ -1,7 +1,7 @@
 //! QEMU's command line, from the manifest and what the operator said.
 
-use super::{Accelerator, Machine, Network, Setup};
-use crate::{Options, Publish};
+use super::{Accelerator, Machine, Setup};
+use crate::{Network, Options, Publish, Tap};
 use abi::manifest::{Manifest, Protocol};
 use std::fmt::Write as _;
 
@@ -31,7 +31,7 @@ pub(super) fn arguments(
         add(&["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1,maxcpus=2"]);
     }
     add(&["-m", &format!("{}K", memory.div_ceil(1024))]);
-    add(&["-kernel", &setup.image.to_string_lossy(), "-append", &kernel_line(options, setup, manifest)]);
+    add(&["-kernel", &setup.image.to_string_lossy(), "-append", &kernel_line(options, manifest)]);
     add(&["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
     add(&["-chardev", "socket,id=serial,fd=2", "-serial", "chardev:serial"]);
 
@@ -49,7 +49,7 @@ pub(super) fn arguments(
     if manifest.network.is_some() {
         let rom = if setup.machine == Machine::Q35 { ",romfile=" } else { "" };
         device(format!("virtio-net-{suffix}{modern},netdev=net{rom}"));
-        out.extend(["-netdev".to_owned(), netdev(setup.network, manifest, forwards)]);
+        out.extend(["-netdev".to_owned(), netdev(&options.network, manifest, forwards)]);
     }
     out.extend(["-chardev".to_owned(), format!("stdio,id=console,signal=off,logfile=/dev/fd/{output}")]);
     out
@@ -57,8 +57,8 @@ pub(super) fn arguments(
 
 fn netdev(network: &Network, manifest: &Manifest, forwards: &[Publish]) -> String {
     match network {
-        Network::Tap { interface, .. } => format!("tap,id=net,ifname={interface},script=no,downscript=no"),
-        Network::User => {
+        Network::Tap(Tap { interface, .. }) => format!("tap,id=net,ifname={interface},script=no,downscript=no"),
+        Network::Own | Network::None => {
             let mut text = "user,id=net".to_owned();
             // A machine that may connect nowhere is kept from doing so here too; forwarded ports still work.
             if manifest.network.as_ref().is_some_and(|n| n.connect.is_empty()) {
@@ -74,14 +74,14 @@ fn netdev(network: &Network, manifest: &Manifest, forwards: &[Publish]) -> Strin
 }
 
 /// The kernel command line (the exokernel's `command_line`).
-fn kernel_line(options: &Options, setup: &Setup<'_>, manifest: &Manifest) -> String {
+fn kernel_line(options: &Options, manifest: &Manifest) -> String {
     let mut line = String::new();
     if let Ok(now) = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
         let _ = write!(line, "ampoule.time={}", now.as_nanos());
     }
-    let address = match setup.network {
-        Network::User => Some("10.0.2.15/24,10.0.2.2,10.0.2.3"),
-        Network::Tap { address, .. } => address.as_deref(),
+    let address = match &options.network {
+        Network::Own | Network::None => Some("10.0.2.15/24,10.0.2.2,10.0.2.3".to_owned()),
+        Network::Tap(tap) => tap.station.map(|station| station.line()),
     };
     if let (Some(address), Some(_)) = (address, &manifest.network) {
         let _ = write!(line, " ampoule.ip={address}");
@@ -142,9 +142,7 @@ mod tests {
     }
 
     fn line(manifest: &Manifest, options: &Options, machine: Machine) -> String {
-        let network = Network::User;
-        let setup =
-            Setup { image: Path::new("a.img"), machine, accelerator: Accelerator::Tcg, network: &network, names: None };
+        let setup = Setup { image: Path::new("a.img"), machine, accelerator: Accelerator::Tcg, names: None };
         let forward = Publish { host: ([127, 0, 0, 1], 8080).into(), ..Publish::default_for(Protocol::Tcp, 80) };
         arguments(manifest, options, &setup, 8 << 20, &[forward], 3).join(" ")
     }

@@ -21,6 +21,7 @@ mod listeners;
 mod serial;
 
 use crate::machine::os::{self, Signals};
+use crate::network::Link;
 use crate::{Error, Notice, Options, Outcome, Program, Publish};
 use abi::manifest::Manifest;
 use listeners::Listeners;
@@ -64,21 +65,6 @@ pub enum Accelerator {
     Tcg,
 }
 
-/// How the machine is connected, if its manifest names a network.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Network {
-    /// QEMU's own user networking: ports are forwarded, no rights are needed.
-    #[default]
-    User,
-    /// A TAP interface that exists already.
-    Tap {
-        /// The interface's name.
-        interface: String,
-        /// `ADDRESS/PREFIX,GATEWAY,NAME-SERVER` for the machine, or `None`: it asks by DHCP.
-        address: Option<String>,
-    },
-}
-
 /// What QEMU needs to know besides [`Options`].
 #[derive(Clone, Copy)]
 pub struct Setup<'a> {
@@ -88,8 +74,6 @@ pub struct Setup<'a> {
     pub machine: Machine,
     /// The accelerator.
     pub accelerator: Accelerator,
-    /// The network.
-    pub network: &'a Network,
     /// Names for an offset into the image, innermost first; see `image::debug::Symboliser`. Backtraces stay numbers
     /// without it.
     pub names: Option<&'a dyn Fn(u64) -> Vec<String>>,
@@ -111,13 +95,12 @@ pub fn run(program: &Program<'_>, options: &Options, setup: &Setup<'_>) -> Resul
     if memory < needed {
         return Err(Error::MemoryTooSmall { given: memory, needed });
     }
-    let forwards = match (setup.network, &program.manifest.network) {
-        (Network::User, Some(_)) => forwards(program.manifest, options)?,
-        _ => Vec::new(),
-    };
+    let link = Link::of(program.manifest, &options.network);
+    let unconnected = Manifest { network: None, ..program.manifest.clone() };
+    let manifest = if link == Link::None { &unconnected } else { program.manifest };
+    let forwards = if link == Link::Sockets { forwards(manifest, options)? } else { Vec::new() };
     let signals = Signals::take()?;
-    let mut running =
-        Running::start(|output| command::arguments(program.manifest, options, setup, memory, &forwards, output))?;
+    let mut running = Running::start(|output| command::arguments(manifest, options, setup, memory, &forwards, output))?;
     let listeners = Listeners::new(running.child.id(), forwards);
     running.stay(&signals, setup.names, listeners, &|listening| {
         let Publish { protocol, host, port } = listening;
