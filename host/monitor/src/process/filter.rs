@@ -65,7 +65,9 @@ impl Rules {
     pub(crate) fn assemble(&self) -> Vec<sock_filter> {
         let mut code = Assembler::default();
         code.load(ARCHITECTURE);
-        code.require_equal(AUDIT_ARCH_X86_64);
+        // `int 0x80`, with another table of numbers: never the tender's.
+        code.0.push(jump(libc::BPF_JEQ, AUDIT_ARCH_X86_64, 1, 0));
+        code.result(TRAP);
         self.elsewhere(&mut code);
         code.load(NUMBER);
         for number in self.numbers() {
@@ -224,13 +226,17 @@ mod tests {
 
     /// What the kernel's machine says to a call: the verdict.
     fn verdict(network: bool, number: u32, pointer: u64, arguments: [u64; 3]) -> u32 {
+        verdict_of(AUDIT_ARCH_X86_64, network, number, pointer, arguments)
+    }
+
+    fn verdict_of(architecture: u32, network: bool, number: u32, pointer: u64, arguments: [u64; 3]) -> u32 {
         let arena = Span { start: 0x1_8000_0000, end: 0x2_4000_0000 };
         let layout = Layout { arena, ..Layout::empty() };
         let vdso = (0x7fff_0000_0000, 0x7fff_0000_4000);
         let program = Rules { layout, network, site: SITE, restorer: 0x5555_0000_9999, vdso }.assemble();
         let load = |offset: u32| match offset {
             NUMBER => number,
-            ARCHITECTURE => AUDIT_ARCH_X86_64,
+            ARCHITECTURE => architecture,
             POINTER => pointer as u32,
             12 => (pointer >> 32) as u32,
             _ => {
@@ -266,6 +272,10 @@ mod tests {
         assert_eq!(verdict(false, number::RT_SIGRETURN, SITE, [0; 3]), KILL);
         assert_eq!(verdict(false, number::CLOCK_GETTIME, 0x7fff_0000_0123, [0; 3]), ALLOW);
         assert_eq!(verdict(false, number::CLOCK_GETTIME, 0x7fff_0000_4000, [0; 3]), TRAP);
+        const AUDIT_ARCH_I386: u32 = 0x4000_0003;
+        for number in [number::WRITE, number::READ, number::CLOSE, number::EXIT_GROUP] {
+            assert_eq!(verdict_of(AUDIT_ARCH_I386, true, number, SITE, [0; 3]), TRAP, "{number}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::tender;
 use crate::Error;
 use abi::vcpu::{
     STATUS_ABORT, STATUS_FAULT, UPCALL_FAULT, UPCALL_SLICE, VECTOR_INVALID_OPCODE, VECTOR_PAGE_FAULT, Vcpu,
+    page_fault_access,
 };
 use core::arch::global_asm;
 use core::sync::atomic::Ordering;
@@ -156,7 +157,7 @@ extern "C" fn fault(signal: c_int, info: *mut siginfo_t, context: *mut ucontext_
     let Some((upcall, vcpu)) = tender::upcall().filter(|(upcall, _)| upcall.entry != 0) else {
         tender::end(
             STATUS_FAULT,
-            format_args!("exception {vector} at {rip:#x} (address {address:#x}) before the program could take it"),
+            format_args!("it {}, at {rip:#x}, before it could take a fault", Did { vector, error, address }),
         );
     };
     if vcpu.frame.kind.load(Ordering::Relaxed) == UPCALL_FAULT {
@@ -164,7 +165,8 @@ extern "C" fn fault(signal: c_int, info: *mut siginfo_t, context: *mut ucontext_
         tender::end(
             STATUS_FAULT,
             format_args!(
-                "exception {vector} at {rip:#x} (address {address:#x}) while it handled the one at {first:#x}"
+                "it {}, at {rip:#x}, while it handled its fault at {first:#x}",
+                Did { vector, error, address }
             ),
         );
     }
@@ -172,6 +174,23 @@ extern "C" fn fault(signal: c_int, info: *mut siginfo_t, context: *mut ucontext_
     vcpu.frame.error.store(error, Ordering::Relaxed);
     vcpu.frame.address.store(if vector == VECTOR_PAGE_FAULT { address } else { 0 }, Ordering::Relaxed);
     deliver(context, vcpu, UPCALL_FAULT, upcall.entry, rip);
+}
+
+/// What a program did, in a report's words.
+struct Did {
+    vector: u64,
+    error: u64,
+    address: u64,
+}
+
+impl core::fmt::Display for Did {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { vector, error, address } = self;
+        match *vector {
+            VECTOR_PAGE_FAULT => write!(f, "tried to {} address {address:#x}", page_fault_access(*error)),
+            _ => write!(f, "raised exception {vector}, error {error:#x}"),
+        }
+    }
 }
 
 /// The tender itself faulted: at guest memory that the guest has made inaccessible, or by a mistake of ours.

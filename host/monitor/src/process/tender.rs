@@ -131,10 +131,7 @@ pub(crate) extern "sysv64" fn dispatch(call: u64, a: u64, b: u64, c: u64) -> i64
             tender.wait(a);
             Ok(())
         }
-        Some(Call::Kick) => {
-            tender.kick(a, b);
-            Ok(())
-        }
+        Some(Call::Kick) => tender.kick(a, b),
         Some(Call::Log) => tender.log(a, b, c),
         Some(Call::Map) => tender.map(a, b, c),
         Some(Call::Unmap) => tender.unmap(a, b),
@@ -185,18 +182,21 @@ impl Tender {
         }
     }
 
-    fn kick(&mut self, device: u64, queue: u64) {
-        let queue = usize::try_from(queue).unwrap_or(usize::MAX);
-        if device == boot::CONSOLE as u64 {
-            let served = self.console.kick(queue);
-            self.settle(boot::CONSOLE, served);
+    fn kick(&mut self, device: u64, queue: u64) -> Result<(), GateError> {
+        // Every device here has three queues.
+        let queue = usize::try_from(queue).ok().filter(|queue| *queue < 3).ok_or(GateError::BadArgument)?;
+        match (usize::try_from(device), &mut self.hostnet) {
+            (Ok(boot::CONSOLE), _) => {
+                let served = self.console.kick(queue);
+                self.settle(boot::CONSOLE, served);
+            }
+            (Ok(boot::HOSTNET), Some(hostnet)) => {
+                let served = hostnet.kick(queue, &mut self.channel);
+                self.settle(boot::HOSTNET, served);
+            }
+            _ => return Err(GateError::BadArgument),
         }
-        if device == boot::HOSTNET as u64
-            && let Some(hostnet) = &mut self.hostnet
-        {
-            let served = hostnet.kick(queue, &mut self.channel);
-            self.settle(boot::HOSTNET, served);
-        }
+        Ok(())
     }
 
     fn serve(&mut self) {
@@ -317,11 +317,11 @@ impl Tender {
         if result == 0 { Ok(()) } else { Err(GateError::NoResources) }
     }
 
-    /// Is this a range of whole pages of the arena?
+    /// Is this a range of whole pages of the arena, and of one at least?
     fn arena(&self, address: u64, length: u64) -> Result<(), GateError> {
         let arena = self.layout.arena;
         let end = address.checked_add(length).ok_or(GateError::BadAddress)?;
-        let pages = address.is_multiple_of(PAGE_SIZE) && length.is_multiple_of(PAGE_SIZE);
+        let pages = length != 0 && address.is_multiple_of(PAGE_SIZE) && length.is_multiple_of(PAGE_SIZE);
         if address < arena.start && end > self.layout.image.start && address < self.layout.image.end {
             return Err(GateError::Sealed);
         }
