@@ -125,7 +125,7 @@ fn offer(queue: &Queue, entry: u16, count: u16) {
 pub(crate) fn writes(arguments: &[String]) {
     let name = arguments.first().expect("a place");
     let address = place(name);
-    places::say_target(address as usize);
+    places::say_target(address);
     let Some(entropy) = Entropy::take() else {
         // With rings that the far side laid out, devices name memory as the guest does.
         let first = devices()[0].queues[0];
