@@ -55,6 +55,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("ampoule-cli", &["ampoule-abi", "ampoule-image", "ampoule-monitor"]),
     // those who build and measure
     ("ampoule-tests", &["ampoule-abi", "ampoule-image", "ampoule-cli", "ampoule-bench"]),
+    ("ampoule-fuzz-bodies", &["ampoule-abi", "ampoule-cli", "ampoule-host-device", "ampoule-image", "ampoule-monitor"]),
     ("xtask", &["ampoule-bench"]),
 ];
 
