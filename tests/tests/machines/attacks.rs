@@ -125,6 +125,7 @@ const ATTACKS: &[Attack] = &[
     ("executable memory by the tender's own `syscall`", "tender-call 10", |backend| {
         (backend == Backend::Process).then_some(Filtered)
     }),
+    ("nonsense to the tender's parent", "tender-messages", |backend| (backend == Backend::Process).then_some(Refused)),
     ("every wrong argument to every gate call", "gate-arguments", REFUSED),
     ("an exit status of 64 bits", "gate-exit", |_| Some(Status(77))),
     // A process reads as the guest would; its own fault handler then ends the machine.

@@ -45,6 +45,7 @@ const ATTACKS: &[(&str, Attack)] = &[
     ("ring KIND QUEUE", devices::ring),
     ("device-writes PLACE", devices::writes),
     ("tender-call NUMBER", tender::call),
+    ("tender-messages", tender::messages),
     ("where", places::say),
 ];
 

@@ -13,13 +13,45 @@ pub(crate) fn call(arguments: &[String]) {
     let number: u64 = arguments.first().and_then(|n| n.parse().ok()).expect("a number");
     let stub = find().expect("the tender's stub");
     places::say_target(stub + 5);
+    println!("the kernel says {}", system_call(stub, number, [0, 4096, 7]));
+}
+
+/// The tender's end of its socket pair to the parent (`host/monitor/src/process/tender.rs`), and `write(2)`.
+const CONTROL: u64 = 3;
+const WRITE: u64 = 1;
+/// The kind of a message that carries a request for the host's sockets.
+const REQUEST: u32 = 3;
+
+/// Says to the parent what only the tender should, and worse: every kind of message, of every length, with nonsense in it.
+pub(crate) fn messages(_: &[String]) {
+    let stub = find().expect("the tender's stub");
+    let mut random = 0x5eed_u64;
+    let mut next = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as u32
+    };
+    let mut count = 0;
+    for round in 0..2000u32 {
+        let mut words = [0u32; 64];
+        words.iter_mut().for_each(|word| *word = if next() % 3 == 0 { next() } else { next() % 12 });
+        // Text and backtraces would only fill the terminal, so they are few.
+        words[0] = if round % 100 == 0 { next() % 24 } else { REQUEST + next() % 3 };
+        let length = u64::from(next()) % (size_of_val(&words) as u64 + 1);
+        let answer = system_call(stub, WRITE, [CONTROL, words.as_ptr() as u64, length]);
+        assert!(answer == length as i64, "the parent's socket says {answer}");
+        count += 1;
+    }
+    crate::refused(format_args!("{count} messages, and the parent still listens"));
+}
+
+fn system_call(stub: usize, number: u64, [a, b, c]: [u64; 3]) -> i64 {
     let answer: i64;
-    // SAFETY: none; the call is meant to be refused.
+    // SAFETY: the instruction and a `ret`; what the call does to memory is the callers' business.
     unsafe {
         asm!("call {}", in(reg) stub + 5, inlateout("rax") number => answer,
-             in("rdi") 0, in("rsi") 4096, in("rdx") 7, out("rcx") _, out("r11") _);
+             in("rdi") a, in("rsi") b, in("rdx") c, out("rcx") _, out("r11") _);
     }
-    println!("the kernel says {answer}");
+    answer
 }
 
 /// Looks through the tender's text, page after page from where the gate lies.
