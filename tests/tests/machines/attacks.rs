@@ -28,12 +28,14 @@ enum Must {
     Refused,
     /// A system call that the filter ends: status 159, and a report that says so.
     Filtered,
+    /// The tender dies of what the guest has done to it: its parent says how, status 134 or 139.
+    Broken,
     /// The guest's own status: what it asked for is nothing that the seal forbids.
     Status(i32),
     /// It goes through. A hole that is known and not closed; `docs/security.md` says why.
     Open,
 }
-use Must::{Fault, Filtered, Instruction, Open, Refused, Report, Status};
+use Must::{Broken, Fault, Filtered, Instruction, Open, Refused, Report, Status};
 
 /// The attack in words, the guest's arguments, and what it must come to, or `None` where there is no such thing.
 type Attack = (&'static str, &'static str, fn(Backend) -> Option<Must>);
@@ -125,6 +127,7 @@ const ATTACKS: &[Attack] = &[
     ("executable memory by the tender's own `syscall`", "tender-call 10", |backend| {
         (backend == Backend::Process).then_some(Filtered)
     }),
+    ("overwrite the tender's data", "tender-overwrite", |backend| (backend == Backend::Process).then_some(Broken)),
     ("nonsense to the tender's parent", "tender-messages", |backend| (backend == Backend::Process).then_some(Refused)),
     ("every wrong argument to every gate call", "gate-arguments", REFUSED),
     ("an exit status of 64 bits", "gate-exit", |_| Some(Status(77))),
@@ -216,6 +219,10 @@ fn suffered(end: &End) -> Result<()> {
 }
 
 fn check(end: End, must: Must) -> Result<()> {
+    if let Broken = must {
+        ensure!([134, 139].contains(&end.status), "status {}\n{}", end.status, end.all());
+        return end.with_text(&["ampoule: the machine ended: signal 11 "]).map(drop);
+    }
     suffered(&end)?;
     let target = end.output.lines().find_map(|line| line.strip_prefix("target ")).unwrap_or("no target").to_owned();
     let (status, text) = match must {
@@ -225,7 +232,7 @@ fn check(end: End, must: Must) -> Result<()> {
         Refused => (0, "refused: ".to_owned()),
         Filtered => (128 + 31, "it made a system call that its manifest does not give it".to_owned()),
         Status(status) => (status, String::new()),
-        Open => (3, "it went through".to_owned()),
+        Broken | Open => (3, "it went through".to_owned()),
     };
     let end = end.with_status(status)?.with_text(&[&text])?;
     if let Instruction(_) = must {
@@ -260,6 +267,7 @@ fn cell(must: Must) -> String {
         Report(status, _) => format!("ended, {status}"),
         Refused => "refused".to_owned(),
         Filtered => "killed by the filter".to_owned(),
+        Broken => "ended, 134 or 139".to_owned(),
         Status(_) => "harmless".to_owned(),
         Open => "**goes through**".to_owned(),
     }

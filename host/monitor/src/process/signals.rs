@@ -193,7 +193,8 @@ impl core::fmt::Display for Did {
     }
 }
 
-/// The tender itself faulted: at guest memory that the guest has made inaccessible, or by a mistake of ours.
+/// The tender itself faulted: at guest memory that the guest has made inaccessible, because
+/// the guest has overwritten the tender, or by a mistake of ours.
 fn in_tender(signal: c_int, rip: u64, address: u64) -> ! {
     if matches!(signal, libc::SIGSEGV | libc::SIGBUS) && tender::is_guest(address) {
         tender::end(
@@ -203,6 +204,9 @@ fn in_tender(signal: c_int, rip: u64, address: u64) -> ! {
     }
     tender::end(
         STATUS_ABORT,
-        format_args!("signal {signal} in the tender itself, at {rip:#x} (address {address:#x}): a bug in Ampoule"),
+        format_args!(
+            "signal {signal} in the tender itself, at {rip:#x} (address {address:#x}): the program has overwritten it, or \
+             this is a bug in Ampoule"
+        ),
     );
 }

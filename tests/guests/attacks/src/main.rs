@@ -46,6 +46,7 @@ const ATTACKS: &[(&str, Attack)] = &[
     ("device-writes PLACE", devices::writes),
     ("tender-call NUMBER", tender::call),
     ("tender-messages", tender::messages),
+    ("tender-overwrite", tender::overwrite),
     ("where", places::say),
 ];
 

@@ -54,28 +54,49 @@ fn system_call(stub: usize, number: u64, [a, b, c]: [u64; 3]) -> i64 {
     answer
 }
 
-/// Looks through the tender's text, page after page from where the gate lies.
+/// Overwrites all of the tender that can be written, and then has it do something. This harms nobody but the machine.
+pub(crate) fn overwrite(_: &[String]) {
+    let base = base();
+    let headers = headers(base);
+    let data = headers.iter().rfind(|h| h.kind == machine::elf::PT_LOAD && h.flags & 2 != 0).expect("data");
+    let sealed = headers.iter().find(|h| h.kind == PT_GNU_RELRO).map_or(0, |h| h.address + h.memory_length);
+    let start = base as u64 + data.address.max(sealed).next_multiple_of(4096);
+    let end = base as u64 + data.address + data.memory_length;
+    crate::places::say_target(start as usize);
+    // SAFETY: none; the tender's own memory.
+    unsafe { (start as *mut u8).write_bytes(0xff, (end - start) as usize) };
+    machine::gate::wait(0);
+}
+
+/// `p_type` of what a loader makes read-only after relocation.
+const PT_GNU_RELRO: u32 = 0x6474_e552;
+
+/// Looks through the tender's text.
 fn find() -> Option<usize> {
-    let gate = boot().gate.0 as usize;
-    let mut page = gate & !4095;
-    // SAFETY: the tender's file lies in one piece, from its ELF header on.
+    let base = base();
+    let code = headers(base).iter().find(|h| h.kind == machine::elf::PT_LOAD && h.flags & 1 != 0)?;
+    let start = base + code.address as usize;
+    // SAFETY: a segment that the header names, readable and executable.
+    let text = unsafe { std::slice::from_raw_parts(start as *const u8, code.memory_length as usize) };
+    text.windows(STUB.len()).position(|bytes| bytes == STUB).map(|at| start + at)
+}
+
+/// Where the tender's file lies: in one piece, from its ELF header on, some pages before the gate.
+fn base() -> usize {
+    let mut page = boot().gate.0 as usize & !4095;
+    // SAFETY: pages of that file.
     while unsafe { (page as *const [u8; 4]).read() } != *b"\x7fELF" {
         page -= 4096;
     }
-    let headers = machine_code(page)?;
-    // SAFETY: a segment that the header names, readable and executable.
-    let text = unsafe { std::slice::from_raw_parts(headers.0 as *const u8, headers.1) };
-    text.windows(STUB.len()).position(|bytes| bytes == STUB).map(|at| headers.0 + at)
+    page
 }
 
-/// Address and length of the executable segment of the ELF file at `base`.
-fn machine_code(base: usize) -> Option<(usize, usize)> {
+/// Its program headers.
+fn headers(base: usize) -> &'static [machine::elf::ProgramHeader] {
     // SAFETY: an ELF file's header, with e_phoff at 32 and e_phnum at 56, and its table behind it.
-    let headers = unsafe {
+    unsafe {
         let offset = ((base + 32) as *const u64).read() as usize;
         let count = ((base + 56) as *const u16).read_unaligned() as usize;
         std::slice::from_raw_parts((base + offset) as *const machine::elf::ProgramHeader, count)
-    };
-    let code = headers.iter().find(|h| h.kind == machine::elf::PT_LOAD && h.flags & 1 != 0)?;
-    Some((base + code.address as usize, code.memory_length as usize))
+    }
 }
