@@ -34,6 +34,11 @@ pub fn take_events(bits: u64) -> u64 {
     arch::vcpu().events.fetch_and(!bits, Ordering::AcqRel) & bits
 }
 
+/// Puts events back that were taken only to look away from them for a while.
+pub fn put_back_events(bits: u64) {
+    arch::vcpu().events.fetch_or(bits, Ordering::AcqRel);
+}
+
 /// Did a slice end while upcalls were masked? Clears it.
 pub fn take_pending() -> bool {
     let pending = &arch::vcpu().pending;

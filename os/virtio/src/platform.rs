@@ -36,9 +36,12 @@ mod real {
         machine::gate::kick(device, queue);
     }
 
-    /// Lets the far side work for up to `ns`.
+    /// Lets the far side work for up to `ns`. Events that are pending already would end the wait before it began, and
+    /// they are not for us to deal with; so they are put aside meanwhile.
     pub(crate) fn pause(ns: u64) {
+        let pending = machine::cpu::take_events(u64::MAX);
         machine::gate::wait(machine::clock::monotonic_ns() + ns);
+        machine::cpu::put_back_events(pending);
     }
 
     /// The devices that this machine has.

@@ -142,6 +142,7 @@ const ATTACKS: &[Attack] = &[
     ("forge the vCPU block: a fault in progress", "forged-fault", |_| {
         Some(Report(139, "tried to write to address TARGET"))
     }),
+    ("forge the vCPU block: events without end", "forged-events", REFUSED),
     ("ring doorbells that do not exist", "doorbells", instruction!("out")),
     ("a ring's index that runs ahead", "ring 0", RING),
     ("a descriptor that is not there", "ring 1", RING),

@@ -18,7 +18,7 @@ const GROUP_7_REGISTER: u16 = 0x2000;
 /// `0f 00` with the reg field.
 const GROUP_6: u16 = 0x3000;
 
-const NAMES: [(u16, [u8; 8]); 24] = [
+const NAMES: [(u16, [u8; 8]); 22] = [
     (0xcb, *b"retf    "),
     (0xcd, *b"int     "),
     (0xcf, *b"iret    "),
@@ -38,9 +38,7 @@ const NAMES: [(u16, [u8; 8]); 24] = [
     (GROUP_7 | 7, *b"invlpg  "),
     (GROUP_7_REGISTER | 0xd1, *b"xsetbv  "),
     (GROUP_7_REGISTER | 0xf8, *b"swapgs  "),
-    (TWO | 0x06, *b"clts    "),
     (TWO | 0x07, *b"sysret  "),
-    (TWO | 0x09, *b"wbinvd  "),
     (TWO | 0x30, *b"wrmsr   "),
     (TWO | 0x32, *b"rdmsr   "),
 ];

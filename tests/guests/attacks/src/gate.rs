@@ -254,3 +254,11 @@ pub(crate) fn forged_fault(_: &[String]) {
     vcpu.frame.kind.store(UPCALL_FAULT, Ordering::Relaxed);
     places::write(&["text".to_owned()]);
 }
+
+/// Events that nobody deals with, pending for ever: what the program has printed must come out all the same.
+pub(crate) fn forged_events(_: &[String]) {
+    // SAFETY: the block stays; all that is touched is atomic.
+    let vcpu = unsafe { &*(boot().vcpu.0 as *const Vcpu) };
+    vcpu.events.fetch_or(0xffff << 40, Ordering::Relaxed);
+    refused(format_args!("the program goes on"));
+}

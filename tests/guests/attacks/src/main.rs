@@ -41,6 +41,7 @@ const ATTACKS: &[(&str, Attack)] = &[
     ("short-slices", gate::short_slices),
     ("bad-upcall", gate::bad_upcall),
     ("forged-fault", gate::forged_fault),
+    ("forged-events", gate::forged_events),
     ("doorbells", devices::doorbells),
     ("ring KIND QUEUE", devices::ring),
     ("device-writes PLACE", devices::writes),
