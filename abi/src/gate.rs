@@ -24,9 +24,11 @@ pub enum Call {
     /// reaches `until` (ns since boot). [`WAIT_POLL`] never sleeps, [`WAIT_FOREVER`] has no deadline. Pending events
     /// are set in [`crate::vcpu::Vcpu::events`] before it returns; it may return early without any.
     Wait = 2,
-    /// `kick(device, queue)`: serve this queue now. Needed only where a device's doorbell cannot be stored to.
+    /// `kick(device, queue)`: serve this queue now. Needed only where a device's doorbell cannot be stored to; where it
+    /// can, and where there is no such queue, a [`GateError::BadArgument`].
     Kick = 3,
-    /// `map(address, length, access)`: pages of the arena that were unmapped become accessible and read as zero.
+    /// `map(address, length, access)`: pages of the arena that were unmapped become accessible and read as zero. A far
+    /// side need not know which are unmapped; then it does with mapped ones as `protect` does.
     Map = 4,
     /// `unmap(address, length)`: pages of the arena lose their contents and every access to them faults.
     Unmap = 5,
@@ -35,7 +37,8 @@ pub enum Call {
     /// `upcall(entry, critical_start, critical_end)`: where the guest is entered on a fault and at the end of a time
     /// slice; no slice is delivered while the instruction pointer is in the critical range. See [`crate::vcpu`].
     Upcall = 7,
-    /// `slice(ns)`: deliver a slice upcall every `ns` nanoseconds from now on; 0 stops it.
+    /// `slice(ns)`: deliver a slice upcall every `ns` nanoseconds from now on, or as often as the far side does (none does
+    /// so more often than every millisecond); 0 stops it.
     Slice = 8,
     /// `start_cpu(entry, stack)`: start another vCPU. Every far side refuses it today.
     StartCpu = 9,

@@ -100,6 +100,15 @@ pub const PAGE_FAULT_WRITE: u64 = 2;
 /// Page-fault error code bit: an instruction fetch.
 pub const PAGE_FAULT_FETCH: u64 = 16;
 
+/// What a page fault's error code says that was tried, for a report: "… tried to {} address …".
+pub fn page_fault_access(error: u64) -> &'static str {
+    match error {
+        e if e & PAGE_FAULT_FETCH != 0 => "execute",
+        e if e & PAGE_FAULT_WRITE != 0 => "write to",
+        _ => "read",
+    }
+}
+
 /// Exit status of a machine that died of a fault, as a shell would report SIGSEGV.
 pub const STATUS_FAULT: u64 = 139;
 /// Exit status of a machine whose program aborted, as a shell would report SIGABRT.

@@ -8,5 +8,6 @@ pub mod first_byte;
 pub mod linux_guest;
 pub mod load;
 pub mod namespace;
+pub mod randomness;
 pub mod sample;
 pub mod suite;

@@ -15,9 +15,13 @@ static PERIOD: AtomicU64 = AtomicU64::new(0);
 /// The timer rings once, by this time (ns since boot), or 0.
 static ONCE: AtomicU64 = AtomicU64::new(0);
 
-/// Slices of this length from now on; 0 for none. Those that run already are stopped by their next ring.
+/// The shortest slice, ns: what is shorter would leave the guest, and an emulator's other work, no time between two.
+const SHORTEST: u64 = 1_000_000;
+
+/// Slices of this length from now on, or of the shortest; 0 for none. Those that run already are stopped by their next
+/// ring.
 pub fn set_slices(ns: u64) {
-    SLICE.store(ns, Relaxed);
+    SLICE.store(if ns == 0 { 0 } else { ns.max(SHORTEST) }, Relaxed);
     resume();
 }
 

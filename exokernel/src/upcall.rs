@@ -1,11 +1,11 @@
 //! Handing things up: faults, time slices and events, through the vCPU block ([`abi::vcpu`]).
 //!
-//! The block is reached by its physical alias. Nothing is read from it but the mask, the kind of the last frame and the
-//! events, and no value in it is used as an address.
+//! The block is reached by its physical alias. Nothing is read from it but the mask, the last frame (for a report) and
+//! the events, and no value in it is used as an address.
 
 use crate::trap::Registers;
 use crate::{boot, descriptor, gate, serial};
-use abi::vcpu::{STATUS_FAULT, UPCALL_FAULT, UPCALL_SLICE, Vcpu};
+use abi::vcpu::{STATUS_FAULT, UPCALL_FAULT, UPCALL_SLICE, VECTOR_PAGE_FAULT, Vcpu, page_fault_access};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Physical address of the block.
@@ -92,15 +92,33 @@ fn deliver(block: &Vcpu, entry: u64, registers: &mut Registers, kind: u64) {
     registers.rflags &= !TRAP_FLAG;
 }
 
-/// The report of a machine that cannot handle its own fault.
+/// The report of a machine that cannot handle its own fault: what it did, where, and what it was busy with.
 fn report(registers: &Registers, address: u64) {
-    serial::print("ampoule: fault ");
-    serial::decimal(registers.vector);
-    serial::print(" that the program does not handle, error ");
-    serial::hex(registers.error);
-    serial::print(", address ");
-    boot::print_address(address);
+    serial::print("ampoule: the program ");
+    if registers.vector == VECTOR_PAGE_FAULT {
+        serial::print("tried to ");
+        serial::print(page_fault_access(registers.error));
+        serial::print(" address ");
+        serial::hex(address);
+    } else {
+        serial::print("raised exception ");
+        serial::decimal(registers.vector);
+        serial::print(", error ");
+        serial::hex(registers.error);
+    }
     serial::print(", at ");
     boot::print_address(registers.rip);
+    if ENTRY.load(Relaxed) == 0 {
+        serial::print(", before it could take a fault\n");
+        return;
+    }
+    let frame = &block().frame;
+    serial::print(", while it handled its fault at ");
+    boot::print_address(frame.rip.load(Relaxed));
+    if frame.vector.load(Relaxed) == VECTOR_PAGE_FAULT {
+        serial::print(" (address ");
+        serial::hex(frame.address.load(Relaxed));
+        serial::print(")");
+    }
     serial::print("\n");
 }

@@ -56,6 +56,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("ampoule-cli", &["ampoule-abi", "ampoule-fleet", "ampoule-image", "ampoule-monitor"]),
     // those who build and measure
     ("ampoule-tests", &["ampoule-abi", "ampoule-image", "ampoule-monitor", "ampoule-cli", "ampoule-bench"]),
+    ("ampoule-fuzz-bodies", &["ampoule-abi", "ampoule-cli", "ampoule-host-device", "ampoule-image", "ampoule-monitor"]),
     ("xtask", &["ampoule-bench"]),
 ];
 

@@ -8,13 +8,14 @@ use anyhow::{Context, Result, bail};
 use cargo_metadata::MetadataCommand;
 
 /// Crates that may have unsafe code: the CPU, memory, the ring, the C edge, ring 0, the tender's half of a device,
-/// and the first process of the Linux guest that the benchmark compares with.
-const MAY: [&str; 13] = [
+/// the fuzzed guest's memory, and the first process of the Linux guest that the benchmark compares with.
+const MAY: [&str; 14] = [
     "ampoule-abi",
     "ampoule-archive",
     "ampoule-bench-init",
     "ampoule-device",
     "ampoule-exokernel",
+    "ampoule-fuzz-bodies",
     "ampoule-host-device",
     "ampoule-libc",
     "ampoule-machine",

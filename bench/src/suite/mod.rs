@@ -4,6 +4,7 @@
 //! result; only a run that measured nothing it should have is an error.
 
 mod costs;
+mod entropy;
 mod http;
 mod memory;
 mod sizes;
@@ -40,7 +41,7 @@ impl Row {
 }
 
 /// Which part of the benchmark to run.
-pub const PARTS: [&str; 5] = ["sizes", "start", "costs", "memory", "http"];
+pub const PARTS: [&str; 6] = ["sizes", "start", "costs", "memory", "http", "entropy"];
 
 /// Runs the named parts (all, if none is named) and gives the table.
 pub fn run(subjects: &Subjects, parts: &[String]) -> Result<String> {
@@ -53,6 +54,7 @@ pub fn run(subjects: &Subjects, parts: &[String]) -> Result<String> {
             "start" => start::rows(subjects)?,
             "costs" => costs::rows(subjects)?,
             "memory" => memory::rows(subjects)?,
+            "entropy" => entropy::rows(subjects)?,
             _ => http::rows(subjects)?,
         });
     }

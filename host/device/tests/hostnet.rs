@@ -223,6 +223,15 @@ fn a_full_peer_is_waited_for() {
 }
 
 #[test]
+fn an_event_for_a_socket_without_a_descriptor_ends() {
+    let mut bench = Bench::new(None);
+    let socket = bench.request(Operation::Open, 0, 1).socket;
+    bench.server.event(u64::from(socket), system::EPOLL_IN);
+    bench.kick(QUEUE_EVENTS);
+    assert!(bench.taken().is_empty());
+}
+
+#[test]
 fn a_listener_accepts_as_far_as_its_backlog_is_credited() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();

@@ -97,7 +97,12 @@ impl Guest {
             if memory_length < bytes.len() as u64 || address.checked_add(memory_length).is_none_or(|e| e > MAX_SPAN) {
                 return Err(SealError::BadSegment(address));
             }
-            self.alignment = self.alignment.max(load.p_align(LE));
+            // gABI, p_align: 0, 1 or a power of two.
+            let alignment = load.p_align(LE);
+            if alignment & alignment.wrapping_sub(1) != 0 && alignment != 0 {
+                return Err(SealError::BadSegment(address));
+            }
+            self.alignment = self.alignment.max(alignment);
             let access = access(load.p_flags(LE).0);
             if access & SEGMENT_WRITE != 0 && access & SEGMENT_EXECUTE != 0 {
                 return Err(SealError::WritableCode(address));
@@ -108,6 +113,9 @@ impl Guest {
                 bytes.len() as u64
             };
             let memory_length = if keep < bytes.len() as u64 { keep } else { memory_length };
+            if memory_length == 0 {
+                continue; // nothing but tables
+            }
             let segment = Segment {
                 address,
                 bytes: bytes[..keep as usize].to_vec(),
@@ -215,7 +223,7 @@ fn without_unwind_tables(sections: &SectionTable<'_, Header>, start: u64, length
         match sections.section_name(LE, section) {
             Ok(b".eh_frame" | b".eh_frame_hdr" | b".gcc_except_table") => end = section.sh_addr(LE),
             _ => {
-                end = end.min((section.sh_addr(LE) + section.sh_size(LE)).max(start));
+                end = end.min(section.sh_addr(LE).saturating_add(section.sh_size(LE)).max(start));
                 break;
             }
         }

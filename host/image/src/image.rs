@@ -93,6 +93,11 @@ impl Image {
         if is_whole(&image.bytes) { Ok(image) } else { Err(ImageError::Digest) }
     }
 
+    /// Gives the bytes back if they are an image, all but its digest.
+    pub(crate) fn checked(bytes: Vec<u8>) -> Result<Vec<u8>, ImageError> {
+        Ok(Image::parse_unhashed(bytes)?.bytes)
+    }
+
     fn parse_unhashed(bytes: Vec<u8>) -> Result<Image, ImageError> {
         let (header, offset) = find_header(&bytes)?;
         // Whatever else is wrong with a file of the wrong digest comes from that.

@@ -7,6 +7,7 @@
 
 use crate::elf::{self, HEADERS, Load};
 use crate::guest::{Guest, Segment};
+use crate::image::Image;
 use crate::{header, manifest, relr, syscalls};
 use abi::PAGE_SIZE;
 use abi::boot::{MAX_SEGMENTS, SEGMENT_EXECUTE, SEGMENT_READ, SEGMENT_WRITE};
@@ -108,6 +109,9 @@ pub enum SealError {
     /// the exokernel file is wrong
     #[error("the exokernel cannot be used: {0}")]
     Exokernel(&'static str),
+    /// the linker's file contradicts itself
+    #[error("the program is no sound ELF file, for what is made of it is no image: {0}")]
+    Unsound(String),
     /// memory too small
     #[error(
         "the manifest gives the machine {memory} bytes of memory; this image needs at least {needed}: raise `memory`"
@@ -127,6 +131,8 @@ pub fn seal(input: &SealInput<'_>) -> Result<Sealed, SealError> {
     let (info, shift) = Info::build(&mut guest, input)?;
     let exokernel = input.exokernel.map(Exokernel::read).transpose()?;
     let (bytes, digest) = write(&guest, info, shift, exokernel.as_ref(), input.manifest)?;
+    // Whatever the linker's file says besides: nothing leaves here that its own reader would refuse.
+    let bytes = Image::checked(bytes).map_err(|error| SealError::Unsound(error.to_string()))?;
     Ok(Sealed { bytes, shift, syscalls, digest })
 }
 
@@ -197,8 +203,9 @@ fn relocate(guest: &mut Guest, shift: u64) -> Result<(), SealError> {
     }
     guest.relocations.iter_mut().for_each(|r| *r += shift);
     guest.segments.iter_mut().for_each(|s| s.address += shift);
-    guest.functions.iter_mut().for_each(|f| f.0 += shift);
-    guest.entry += shift;
+    // A symbol or an entry that lies nowhere stays nowhere.
+    guest.functions.iter_mut().for_each(|f| f.0 = f.0.saturating_add(shift));
+    guest.entry = guest.entry.saturating_add(shift);
     Ok(())
 }
 

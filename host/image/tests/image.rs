@@ -173,6 +173,21 @@ fn what_cannot_be_sealed_is_named() {
     assert!(matches!(seal(&input), Err(SealError::Nul(_))));
 }
 
+/// What the fuzzer found: the sealing tool took these, and its own reader then refused the image.
+#[test]
+fn what_is_sealed_can_always_be_read() {
+    // e_entry, and the alignment of the first segment that is loaded (gABI, "ELF Header", "Program Header").
+    let changed = |at: usize, value: u64| {
+        let mut bytes = guest().to_vec();
+        bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        sealed(&bytes)
+    };
+    let load = (64..).step_by(56).find(|at| guest()[*at..*at + 4] == [1, 0, 0, 0]).expect("a PT_LOAD");
+    assert!(matches!(changed(load + 48, 4097), Err(SealError::BadSegment(_))));
+    assert!(matches!(changed(24, 8), Err(SealError::Unsound(_))), "an entry in the header");
+    assert!(matches!(changed(24, u64::MAX), Err(SealError::Unsound(_))), "an entry nowhere");
+}
+
 #[test]
 fn damage_is_found() {
     assert!(matches!(Image::parse(Vec::new()), Err(ImageError::NotAnImage)));

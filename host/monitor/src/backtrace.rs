@@ -12,7 +12,11 @@ pub(crate) fn render(frames: &[u64], base: u64, digest: &[u8; 32], debug: Option
     let symboliser = file.as_deref().and_then(|file| Symboliser::new(file, Some(digest)).ok());
     let mut out = String::new();
     for (number, frame) in frames.iter().enumerate() {
-        let offset = frame.wrapping_sub(base);
+        // No image is a terabyte long: what lies elsewhere is no place in it.
+        let Some(offset) = frame.checked_sub(base).filter(|offset| *offset < 1 << 40) else {
+            let _ = writeln!(out, "{number:>4}: {frame:#x}, outside the image");
+            continue;
+        };
         // A return address is behind its call, which may be the function's last instruction.
         let places = symboliser.as_ref().map(|s| s.places(offset.wrapping_sub(1))).unwrap_or_default();
         if places.is_empty() {
@@ -41,5 +45,7 @@ mod tests {
     fn without_a_debug_file_there_are_offsets() {
         let text = super::render(&[0x5123, 0x5abc], 0x5000, &[0; 32], None);
         assert_eq!(text, "   0: image+0x123\n   1: image+0xabc\n");
+        let text = super::render(&[0x10, u64::MAX], 0x5000, &[0; 32], None);
+        assert_eq!(text, "   0: 0x10, outside the image\n   1: 0xffffffffffffffff, outside the image\n");
     }
 }

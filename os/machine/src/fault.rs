@@ -1,5 +1,8 @@
 //! The report that a machine leaves when it dies of a fault.
 
+mod instruction;
+
+use abi::boot::{BootInfo, SEGMENT_EXECUTE};
 use core::fmt::Write;
 use core::ops::Range;
 
@@ -64,6 +67,39 @@ impl Line {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
+
+    #[inline(never)]
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
+
+    // The report goes into every image, and these take a fraction of the room that `write!` does.
+
+    #[cold]
+    #[inline(never)]
+    fn text(&mut self, text: &str) {
+        text.bytes().for_each(|byte| self.push(byte));
+    }
+
+    /// At least this many digits of a number, without a prefix.
+    #[cold]
+    #[inline(never)]
+    fn digits(&mut self, value: u64, base: u64, least: u32) {
+        if value >= base || least > 1 {
+            self.digits(value / base, base, least.saturating_sub(1));
+        }
+        self.push(b"0123456789abcdef"[(value % base) as usize & 15]);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn hex(&mut self, value: u64) {
+        self.text("0x");
+        self.digits(value, 16, 1);
+    }
 }
 
 impl Write for Line {
@@ -83,11 +119,19 @@ pub fn name_text(name: &[u8; 16]) -> &str {
 }
 
 /// Reports and ends the machine with [`abi::vcpu::STATUS_FAULT`].
+#[cold]
 pub fn report(fault: &Fault) -> ! {
     let who = ampoule_thread_describe();
     crate::end::run_hooks();
     let mut line = Line::default();
-    let _ = describe(&mut line, fault, &who, crate::boot().image_base.0);
+    let boot = crate::boot();
+    let text = text(boot, fault.instruction);
+    describe(&mut line, fault, &who, text);
+    line.text(if text.is_empty() { ", outside its code, at " } else { ", at image+" });
+    line.hex(fault.instruction - if text.is_empty() { 0 } else { boot.image_base.0 });
+    line.text(", stack pointer ");
+    line.hex(fault.stack_pointer);
+    line.text("\n");
     crate::gate::log(line.as_bytes());
     let mut frames = [0u64; 64];
     frames[0] = fault.instruction;
@@ -101,33 +145,54 @@ pub fn report(fault: &Fault) -> ! {
     crate::gate::exit(abi::vcpu::STATUS_FAULT)
 }
 
-fn describe(out: &mut Line, fault: &Fault, who: &Description, image_base: u64) -> core::fmt::Result {
-    let name = name_text(&who.name);
-    let page_fault = fault.vector == abi::vcpu::VECTOR_PAGE_FAULT;
-    if page_fault && who.guard.contains(&(fault.address as usize)) {
-        let size = who.stack.len() >> 10;
-        write!(out, "\nthread '{name}' has overflowed its stack of {size} KiB: ")?;
-        write!(out, "touched {:#x} in the guard page at {:#x}, ", fault.address, who.guard.start)?;
-    } else if page_fault {
-        let what = match fault.error {
-            e if e & abi::vcpu::PAGE_FAULT_FETCH != 0 => "execute",
-            e if e & abi::vcpu::PAGE_FAULT_WRITE != 0 => "write to",
-            _ => "read",
-        };
-        let hint = if fault.address < abi::PAGE_SIZE { " (a null pointer)" } else { "" };
-        write!(out, "\nthread '{name}' tried to {what} address {:#x}{hint}, ", fault.address)?;
-    } else {
-        let what = match fault.vector {
-            abi::vcpu::VECTOR_DIVIDE => "divided by zero",
-            abi::vcpu::VECTOR_INVALID_OPCODE => "executed an invalid instruction",
-            abi::vcpu::VECTOR_GENERAL_PROTECTION => "broke a protection rule",
-            abi::vcpu::VECTOR_ALIGNMENT => "made an unaligned access",
-            _ => "was stopped by an exception",
-        };
-        write!(out, "\nthread '{name}' {what} (vector {}, error {:#x}), ", fault.vector, fault.error)?;
+/// The image's code from an address on; nothing where there is none.
+fn text(boot: &'static BootInfo, address: u64) -> &'static [u8] {
+    let segments = boot.segments.iter().take(boot.segment_count as usize);
+    let left = |s: &abi::boot::Segment| s.length.checked_sub(address.checked_sub(s.address.0)?);
+    match segments.filter(|s| s.access & SEGMENT_EXECUTE != 0).find_map(left) {
+        // SAFETY: the rest of a sealed segment, which can be read and never changes.
+        Some(length) => unsafe { core::slice::from_raw_parts(address as *const u8, length as usize) },
+        None => &[],
     }
-    let rip = fault.instruction;
-    writeln!(out, "at image+{:#x}, stack pointer {:#x}", rip.wrapping_sub(image_base), fault.stack_pointer)
+}
+
+#[cold]
+fn describe(out: &mut Line, fault: &Fault, who: &Description, text: &[u8]) {
+    out.text("\nthread '");
+    out.text(name_text(&who.name));
+    if fault.vector == abi::vcpu::VECTOR_PAGE_FAULT {
+        let guarded = who.guard.contains(&(fault.address as usize));
+        out.text("' ");
+        if guarded && fault.error & abi::vcpu::PAGE_FAULT_FETCH == 0 {
+            out.text("has overflowed its stack of ");
+            out.digits(who.stack.len() as u64 >> 10, 10, 1);
+            out.text(" KiB: it ");
+        }
+        out.text("tried to ");
+        out.text(abi::vcpu::page_fault_access(fault.error));
+        out.text(" address ");
+        out.hex(fault.address);
+        if guarded {
+            out.text(" in the guard page at ");
+            out.hex(who.guard.start as u64);
+        } else if fault.address < abi::PAGE_SIZE {
+            out.text(" (a null pointer)");
+        }
+        return;
+    }
+    out.text(match fault.vector {
+        abi::vcpu::VECTOR_DIVIDE => "' divided by zero",
+        abi::vcpu::VECTOR_INVALID_OPCODE => "' executed an invalid instruction",
+        abi::vcpu::VECTOR_GENERAL_PROTECTION => "' broke a protection rule",
+        abi::vcpu::VECTOR_ALIGNMENT => "' made an unaligned access",
+        _ => "' was stopped by an exception",
+    });
+    instruction::describe(out, text);
+    out.text(" (vector ");
+    out.digits(fault.vector, 10, 1);
+    out.text(", error ");
+    out.hex(fault.error);
+    out.text(")");
 }
 
 #[cfg(test)]
@@ -137,18 +202,23 @@ mod tests {
     fn text(fault: Fault) -> String {
         let who = Description { name: *b"worker\0\0\0\0\0\0\0\0\0\0", stack: 0x9000..0xb000, guard: 0x8000..0x9000 };
         let mut line = Line::default();
-        describe(&mut line, &fault, &who, 0x1000).expect("a line never fails");
+        describe(&mut line, &fault, &who, &[0xf4]);
         String::from_utf8(line.as_bytes().to_vec()).expect("text")
     }
 
     #[test]
-    fn names_the_thread_and_the_place() {
-        let overflow = text(Fault { vector: 14, address: 0x8ff8, instruction: 0x1234, ..Fault::default() });
-        assert!(overflow.contains("thread 'worker' has overflowed its stack of 8 KiB"), "{overflow}");
-        assert!(overflow.contains("guard page at 0x8000") && overflow.contains("image+0x234"), "{overflow}");
+    fn names_the_thread_the_access_and_the_address() {
+        let overflow = text(Fault { vector: 14, error: 6, address: 0x8ff8, ..Fault::default() });
+        assert!(
+            overflow.contains("thread 'worker' has overflowed its stack of 8 KiB: it tried to write to"),
+            "{overflow}"
+        );
+        assert!(overflow.contains("address 0x8ff8 in the guard page at 0x8000"), "{overflow}");
+        let fetch = text(Fault { vector: 14, error: 20, address: 0x8ff8, ..Fault::default() });
+        assert!(fetch.contains("tried to execute address 0x8ff8 in the guard page") && !fetch.contains("overflowed"));
         let null = text(Fault { vector: 14, error: 6, ..Fault::default() });
         assert!(null.contains("tried to write to address 0x0 (a null pointer)"), "{null}");
         let other = text(Fault { vector: 13, ..Fault::default() });
-        assert!(other.contains("broke a protection rule (vector 13"), "{other}");
+        assert!(other.contains("broke a protection rule by hlt (bytes f4) (vector 13"), "{other}");
     }
 }

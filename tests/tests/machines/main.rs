@@ -1,6 +1,7 @@
 //! Every example, and every tiny guest, on every backend, from the same image.
 #![forbid(unsafe_code)]
 
+mod attacks;
 mod examples;
 mod failures;
 mod fleet;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     cases.extend(examples::cases());
     cases.extend(failures::cases());
     cases.extend(fleet::cases());
+    cases.extend(attacks::cases());
     match guests::cases() {
         Ok(guests) => cases.extend(guests),
         Err(error) => cases.push(Case::new("guests", move || anyhow::bail!("they cannot be listed: {error:#}"))),

@@ -72,7 +72,11 @@ impl Hostnet {
         } else if core::mem::take(&mut socket.tell_writable) {
             header.event = Event::Writable as u32;
         } else {
-            let Some(descriptor) = socket.descriptor() else { return Ok(None) };
+            let Some(descriptor) = socket.descriptor() else {
+                // Nothing can be read from it, and asking again would never end.
+                socket.readable = false;
+                return Ok(None);
+            };
             let got = match socket.kind {
                 Kind::Listener => return self.accept(number, descriptor, buffer),
                 Kind::Stream => read_stream(socket, descriptor, &self.ram, buffer, &mut header)?,

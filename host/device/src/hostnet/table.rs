@@ -75,7 +75,6 @@ impl Socket {
 pub struct Table {
     slots: &'static mut [Socket],
     next_number: u32,
-    used: usize,
     first: u32,
     last: u32,
 }
@@ -94,28 +93,23 @@ impl Table {
         let slots = if slots.is_power_of_two() { slots } else { slots.next_power_of_two() / 2 };
         // SAFETY: this function's contract; all zero is a valid socket.
         let slots = unsafe { core::slice::from_raw_parts_mut(memory.cast::<Socket>(), slots) };
-        Self { slots, next_number: 1, used: 0, first: 0, last: 0 }
+        Self { slots, next_number: 1, first: 0, last: 0 }
     }
 
     fn slot_of(&self, number: u32) -> usize {
         number as usize & (self.slots.len() - 1)
     }
 
-    /// A new socket, or `None` if there are too many.
+    /// A new socket, or `None` if there are too many. A slot that was closed while listed is free once the list has
+    /// passed it, which a guest that takes no events can put off for ever.
     pub(super) fn insert(&mut self, kind: Kind) -> Option<&mut Socket> {
-        if self.used >= self.slots.len() {
-            return None;
-        }
-        let number = loop {
+        // As many numbers as there are slots, and the one that is none, lead to every slot.
+        let number = (0..=self.slots.len()).find_map(|_| {
             let number = self.next_number;
             self.next_number = self.next_number.wrapping_add(1);
-            let slot = self.slot_of(number);
-            // A slot that was closed while listed is free once the list has passed it.
-            if number != 0 && self.slots[slot].number == 0 && !self.slots[slot].queued {
-                break number;
-            }
-        };
-        self.used += 1;
+            let slot = &self.slots[self.slot_of(number)];
+            (number != 0 && slot.number == 0 && !slot.queued).then_some(number)
+        })?;
         let slot = self.slot_of(number);
         let window = RECEIVE_WINDOW;
         self.slots[slot] = Socket { number, kind, window, window_max: window, ..Socket::default() };
@@ -131,7 +125,6 @@ impl Table {
         if let Some(socket) = self.get(number) {
             let (queued, next) = (socket.queued, socket.next);
             *socket = Socket { queued, next, ..Socket::default() };
-            self.used -= 1;
         }
     }
 
@@ -202,6 +195,22 @@ mod tests {
             assert!(table.insert(Kind::Stream).is_some());
         }
         assert!(table.insert(Kind::Stream).is_none());
+    }
+
+    #[test]
+    fn a_table_whose_free_slots_are_all_listed_is_full() {
+        let mut table = table(4);
+        let numbers: Vec<u32> = (0..4).map(|_| table.insert(Kind::Stream).expect("room").number).collect();
+        for number in &numbers {
+            table.get(*number).expect("there").readable = true;
+            table.list(*number);
+        }
+        table.remove(numbers[2]);
+        assert!(table.insert(Kind::Stream).is_none(), "its slot is still linked to the next");
+        assert_eq!(table.take(), Some(numbers[0]));
+        assert_eq!(table.take(), Some(numbers[1]));
+        assert_eq!(table.take(), Some(numbers[3]));
+        assert!(table.insert(Kind::Stream).is_some());
     }
 
     #[test]

@@ -85,7 +85,9 @@ impl Rules {
     pub(crate) fn assemble(&self) -> Vec<sock_filter> {
         let mut code = Assembler::default();
         code.load(ARCHITECTURE);
-        code.require_equal(AUDIT_ARCH_X86_64);
+        // `int 0x80`, with another table of numbers: never the tender's.
+        code.0.push(jump(libc::BPF_JEQ, AUDIT_ARCH_X86_64, 1, 0));
+        code.result(TRAP);
         self.elsewhere(&mut code);
         code.load(NUMBER);
         for number in numbers(self.network, self.vcpu.is_some(), self.vdso != (0, 0)) {
@@ -264,16 +266,23 @@ mod tests {
 
     /// What the kernel's machine says to a call: the verdict.
     fn verdict(network: bool, number: u32, pointer: u64, arguments: [u64; 3]) -> u32 {
-        verdict_of(None, network, number, pointer, arguments)
+        verdict_of(AUDIT_ARCH_X86_64, None, network, number, pointer, arguments)
     }
 
-    fn verdict_of(vcpu: Option<Vcpu>, network: bool, number: u32, pointer: u64, arguments: [u64; 3]) -> u32 {
+    fn verdict_of(
+        architecture: u32,
+        vcpu: Option<Vcpu>,
+        network: bool,
+        number: u32,
+        pointer: u64,
+        arguments: [u64; 3],
+    ) -> u32 {
         let arena = Span { start: 0x1_8000_0000, end: 0x2_4000_0000 };
         let vdso = (0x7fff_0000_0000, 0x7fff_0000_4000);
         let program = Rules { arena, network, site: SITE, restorer: 0x5555_0000_9999, vdso, vcpu }.assemble();
         let load = |offset: u32| match offset {
             NUMBER => number,
-            ARCHITECTURE => AUDIT_ARCH_X86_64,
+            ARCHITECTURE => architecture,
             POINTER => pointer as u32,
             12 => (pointer >> 32) as u32,
             _ => {
@@ -309,6 +318,10 @@ mod tests {
         assert_eq!(verdict(false, number::RT_SIGRETURN, SITE, [0; 3]), KILL);
         assert_eq!(verdict(false, number::CLOCK_GETTIME, 0x7fff_0000_0123, [0; 3]), ALLOW);
         assert_eq!(verdict(false, number::CLOCK_GETTIME, 0x7fff_0000_4000, [0; 3]), TRAP);
+        const AUDIT_ARCH_I386: u32 = 0x4000_0003;
+        for number in [number::WRITE, number::READ, number::CLOSE, number::EXIT_GROUP] {
+            assert_eq!(verdict_of(AUDIT_ARCH_I386, None, true, number, SITE, [0; 3]), TRAP, "{number}");
+        }
     }
 
     #[test]
@@ -343,7 +356,9 @@ mod tests {
     #[test]
     fn the_vcpu_may_be_run_and_nothing_else() {
         const VCPU: Option<Vcpu> = Some(Vcpu { descriptor: 7, requests: &[0xae80, 0xae83, 0xae84], timer: 2 });
-        let ioctl = |vcpu, descriptor, request| verdict_of(vcpu, false, number::IOCTL, SITE, [descriptor, request, 0]);
+        let ioctl = |vcpu, descriptor, request| {
+            verdict_of(AUDIT_ARCH_X86_64, vcpu, false, number::IOCTL, SITE, [descriptor, request, 0])
+        };
         for request in [0xae80, 0xae83, 0xae84] {
             assert_eq!(ioctl(VCPU, 7, request), ALLOW);
             assert_eq!(ioctl(VCPU, 6, request), KILL);
@@ -352,9 +367,9 @@ mod tests {
         for request in [0, 0xae81, 0xae85, 0x4020_ae46, 0x5401] {
             assert_eq!(ioctl(VCPU, 7, request), KILL, "{request:#x}");
         }
-        assert_eq!(verdict_of(VCPU, false, number::SETITIMER, SITE, [2, 0, 0]), ALLOW);
-        assert_eq!(verdict_of(VCPU, false, number::SETITIMER, SITE, [0, 0, 0]), KILL);
-        assert_eq!(verdict_of(VCPU, false, number::WRITE, SITE + 8, [0; 3]), TRAP);
+        assert_eq!(verdict_of(AUDIT_ARCH_X86_64, VCPU, false, number::SETITIMER, SITE, [2, 0, 0]), ALLOW);
+        assert_eq!(verdict_of(AUDIT_ARCH_X86_64, VCPU, false, number::SETITIMER, SITE, [0, 0, 0]), KILL);
+        assert_eq!(verdict_of(AUDIT_ARCH_X86_64, VCPU, false, number::WRITE, SITE + 8, [0; 3]), TRAP);
         assert_eq!(verdict(false, number::SETITIMER, SITE, [2, 0, 0]), KILL);
     }
 }

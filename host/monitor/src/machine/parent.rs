@@ -6,6 +6,7 @@ use super::signals::NUDGE;
 use crate::jail::Jail;
 use crate::sockets::{HostSockets, Lookup};
 use crate::{Error, Options, Outcome, Program};
+use abi::gate::BACKTRACE_MAX;
 use abi::hostnet::{Address, Operation, Request, Response};
 use abi::vcpu::{EVENT_INTERRUPT, EVENT_STOP};
 use host_device::{bytes_of, value_of};
@@ -130,7 +131,13 @@ impl<'a> Parent<'a> {
             }
             Some(Kind::NoKvm) => self.no_kvm = Some(String::from_utf8_lossy(body).into_owned()),
             Some(Kind::Backtrace) => {
-                let frames: Vec<u64> = body.as_chunks::<8>().0.iter().map(|f| u64::from_le_bytes(*f)).collect();
+                let frames: Vec<u64> = body
+                    .as_chunks::<8>()
+                    .0
+                    .iter()
+                    .take(BACKTRACE_MAX as usize)
+                    .map(|f| u64::from_le_bytes(*f))
+                    .collect();
                 let base = u64::from(head.value) << 32 | u64::from(head.socket);
                 eprint!("{}", crate::backtrace::render(&frames, base, &self.digest, self.debug.as_ref()));
                 self.say(Head::new(Kind::Done), &[], None);
@@ -175,7 +182,8 @@ impl<'a> Parent<'a> {
 
     fn look_up(&mut self, token: u32, name: &[u8]) -> Result<(), Errno> {
         let sockets = self.sockets.as_ref().ok_or(Errno::ACCESS)?;
-        if self.lookups.len() >= LOOKUPS_MAX || self.lookups.contains_key(&token) {
+        // Those that have ended count until they are taken, so that a child that takes none fills no memory.
+        if self.lookups.len() + self.looked_up.len() >= LOOKUPS_MAX || self.lookups.contains_key(&token) {
             return Err(Errno::NOBUFS);
         }
         self.lookups.insert(token, sockets.look_up(name)?);

@@ -6,13 +6,17 @@ use abi::address::GuestAddr;
 use abi::boot::Queue;
 use abi::ring::{Areas, Device, Layout};
 
+/// How many queues the devices have.
+pub(crate) const CONSOLE_QUEUES: usize = 3;
+pub(crate) const HOSTNET_QUEUES: usize = 3;
+pub(crate) const FRAMES_QUEUES: usize = 2;
 /// Entries of the console's queues.
-const CONSOLE_SIZES: [u16; 3] = [16, 64, 64];
+const CONSOLE_SIZES: [u16; CONSOLE_QUEUES] = [16, 64, 64];
 /// Entries of the host-socket device's queues: control, send, events.
-const HOSTNET_SIZES: [u16; 3] = [64, 64, 256];
+const HOSTNET_SIZES: [u16; HOSTNET_QUEUES] = [64, 64, 256];
 
 /// Entries of the network device's queues: receive, transmit.
-const FRAMES_SIZES: [u16; 2] = [256, 256];
+const FRAMES_SIZES: [u16; FRAMES_QUEUES] = [256, 256];
 
 /// The queues, as the guest is told of them.
 #[derive(Clone, Debug)]

@@ -110,6 +110,9 @@ pub(crate) fn own_fault(signal: c_int, rip: u64, address: u64, is_guest: bool) -
     }
     end(
         STATUS_ABORT,
-        format_args!("signal {signal} in the tender itself, at {rip:#x} (address {address:#x}): a bug in Ampoule"),
+        format_args!(
+            "signal {signal} in the tender itself, at {rip:#x} (address {address:#x}): the program has overwritten it, or \
+             this is a bug in Ampoule"
+        ),
     );
 }

@@ -7,6 +7,7 @@ use super::boot;
 use super::channel::Channel;
 use super::layout::Layout;
 use super::message::{Head, Kind};
+use super::rings::{CONSOLE_QUEUES, FRAMES_QUEUES, HOSTNET_QUEUES};
 use super::upcall::Upcall;
 use super::vdso;
 use abi::PAGE_SIZE;
@@ -103,10 +104,7 @@ impl<P: Platform> Tender<P> {
                 self.wait(a);
                 Ok(())
             }
-            Some(Call::Kick) => {
-                self.kick(a, b);
-                Ok(())
-            }
+            Some(Call::Kick) => self.kick(a, b),
             Some(Call::Log) => self.log(a, b, c),
             Some(Call::Map) => self.map(a, b, c),
             Some(Call::Unmap) => self.unmap(a, b),
@@ -158,23 +156,24 @@ impl<P: Platform> Tender<P> {
         }
     }
 
-    fn kick(&mut self, device: u64, queue: u64) {
-        let queue = usize::try_from(queue).unwrap_or(usize::MAX);
-        if device == boot::CONSOLE as u64 {
-            let served = self.console.kick(queue);
-            self.settle(boot::CONSOLE, served);
+    fn kick(&mut self, device: u64, queue: u64) -> Result<(), GateError> {
+        let queue = usize::try_from(queue).map_err(|_| GateError::BadArgument)?;
+        match (usize::try_from(device), &mut self.hostnet, &mut self.frames) {
+            (Ok(boot::CONSOLE), _, _) if queue < CONSOLE_QUEUES => {
+                let served = self.console.kick(queue);
+                self.settle(boot::CONSOLE, served);
+            }
+            (Ok(boot::NETWORK), Some(hostnet), _) if queue < HOSTNET_QUEUES => {
+                let served = hostnet.kick(queue, &mut self.channel);
+                self.settle(boot::NETWORK, served);
+            }
+            (Ok(boot::NETWORK), _, Some(frames)) if queue < FRAMES_QUEUES => {
+                let served = frames.kick(queue);
+                self.settle(boot::NETWORK, served);
+            }
+            _ => return Err(GateError::BadArgument),
         }
-        if device != boot::NETWORK as u64 {
-            return;
-        }
-        if let Some(hostnet) = &mut self.hostnet {
-            let served = hostnet.kick(queue, &mut self.channel);
-            self.settle(boot::NETWORK, served);
-        }
-        if let Some(frames) = &mut self.frames {
-            let served = frames.kick(queue);
-            self.settle(boot::NETWORK, served);
-        }
+        Ok(())
     }
 
     fn serve(&mut self) {
@@ -310,7 +309,7 @@ impl<P: Platform> Tender<P> {
     fn arena(&self, address: u64, length: u64) -> Result<(), GateError> {
         let arena = self.layout.arena;
         let end = address.checked_add(length).ok_or(GateError::BadAddress)?;
-        let pages = address.is_multiple_of(PAGE_SIZE) && length.is_multiple_of(PAGE_SIZE);
+        let pages = length != 0 && address.is_multiple_of(PAGE_SIZE) && length.is_multiple_of(PAGE_SIZE);
         if address < arena.start && end > self.layout.image.start && address < self.layout.image.end {
             return Err(GateError::Sealed);
         }

@@ -1,7 +1,7 @@
 //! Upcalls: what was interrupted goes to the vCPU block, as [`abi::vcpu`] says; the backend then enters the guest.
 
 use super::tender::end;
-use abi::vcpu::{STATUS_FAULT, UPCALL_FAULT, UPCALL_SLICE, VECTOR_PAGE_FAULT, Vcpu};
+use abi::vcpu::{STATUS_FAULT, UPCALL_FAULT, UPCALL_SLICE, VECTOR_PAGE_FAULT, Vcpu, page_fault_access};
 use core::sync::atomic::Ordering;
 
 /// Where upcalls go.
@@ -54,24 +54,32 @@ impl Upcall {
         let Exception { vector, error, address } = *exception;
         let rip = at.rip;
         if self.entry == 0 {
-            end(
-                STATUS_FAULT,
-                format_args!("exception {vector} at {rip:#x} (address {address:#x}) before the program could take it"),
-            );
+            end(STATUS_FAULT, format_args!("it {}, at {rip:#x}, before it could take a fault", Did(exception)));
         }
         if vcpu.frame.kind.load(Ordering::Relaxed) == UPCALL_FAULT {
             let first = vcpu.frame.rip.load(Ordering::Relaxed);
             end(
                 STATUS_FAULT,
-                format_args!(
-                    "exception {vector} at {rip:#x} (address {address:#x}) while it handled the one at {first:#x}"
-                ),
+                format_args!("it {}, at {rip:#x}, while it handled its fault at {first:#x}", Did(exception)),
             );
         }
         vcpu.frame.vector.store(vector, Ordering::Relaxed);
         vcpu.frame.error.store(error, Ordering::Relaxed);
         vcpu.frame.address.store(if vector == VECTOR_PAGE_FAULT { address } else { 0 }, Ordering::Relaxed);
         fill(vcpu, UPCALL_FAULT, at);
+    }
+}
+
+/// What a program did, in a report's words.
+struct Did<'a>(&'a Exception);
+
+impl core::fmt::Display for Did<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Exception { vector, error, address } = *self.0;
+        match vector {
+            VECTOR_PAGE_FAULT => write!(f, "tried to {} address {address:#x}", page_fault_access(error)),
+            _ => write!(f, "raised exception {vector}, error {error:#x}"),
+        }
     }
 }
 

@@ -45,7 +45,8 @@ pub(super) fn arguments(
     let mut device = |rest: String| out.extend(["-device".to_owned(), rest]);
     device(format!("virtio-serial-{suffix}{modern},max_ports=1"));
     device("virtconsole,chardev=console".into());
-    device(format!("virtio-rng-{suffix}{modern}"));
+    // A guest that asks for 4 GiB would have QEMU find the memory for them at once.
+    device(format!("virtio-rng-{suffix}{modern},max-bytes=65536,period=1000"));
     if manifest.network.is_some() {
         let rom = if setup.machine == Machine::Q35 { ",romfile=" } else { "" };
         device(format!("virtio-net-{suffix}{modern},netdev=net{rom}"));
@@ -155,7 +156,7 @@ mod tests {
         assert!(with.contains("-m 8192K"), "{with}");
         let without = line(&Manifest::default(), &Options::default(), Machine::Q35);
         assert!(!without.contains("net-pci") && !without.contains("ampoule.ip"), "{without}");
-        assert!(without.contains("virtio-rng-pci,disable-legacy=on"), "{without}");
+        assert!(without.contains("virtio-rng-pci,disable-legacy=on,max-bytes=65536,period=1000"), "{without}");
     }
 
     #[test]
