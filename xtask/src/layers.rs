@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Each crate, and the crates of ours that it may name. What is not in the table may name none.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     ("ampoule-abi", &[]),
     ("ampoule-exokernel", &["ampoule-abi"]),
     // the library OS, from the CPU up
