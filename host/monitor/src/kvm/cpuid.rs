@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::machine::boot::{self, XSAVE_WANTED};
 use core::arch::x86_64::CpuidResult;
-use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
+use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
 use kvm_ioctls::Kvm;
 
 /// Leaf 7's AMX bits (SDM 2A, CPUID): its state is large, and the host would have to grant it.
@@ -23,7 +23,9 @@ impl Table {
     pub(super) fn supported(kvm: &Kvm) -> Result<Self, Error> {
         let mut table =
             kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(super::refused("say what the CPU offers"))?;
-        table.retain(|entry| !HYPERVISOR.contains(&entry.function));
+        // What is all zeros is so without an entry, too.
+        let says_something = |e: &kvm_cpuid_entry2| e.eax | e.ebx | e.ecx | e.edx != 0;
+        table.retain(|entry| !HYPERVISOR.contains(&entry.function) && says_something(entry));
         for entry in table.as_mut_slice() {
             match (entry.function, entry.index) {
                 (7, 0) => entry.edx &= !AMX,

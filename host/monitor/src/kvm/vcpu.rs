@@ -106,7 +106,7 @@ impl Machine {
             let result = unsafe { system::ioctl(DESCRIPTOR, KVM_RUN, 0) };
             match i32::try_from(-result).unwrap_or(errno::EINVAL) {
                 0 => self.exit(),
-                errno::EINTR | errno::EAGAIN => self.interrupted(),
+                errno::EINTR => self.interrupted(),
                 error => self.cannot_run(error),
             }
         }
