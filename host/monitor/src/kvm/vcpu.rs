@@ -31,8 +31,11 @@ pub(super) const REQUESTS: [u32; 3] = [KVM_RUN, KVM_GET_SREGS, KVM_SET_SREGS];
 
 /// A slice, in microseconds of CPU time.
 const SLICE_US: u32 = 10_000;
-/// Ticks in a row that may find the guest on its way to an exit.
-const TICKS_MAX: u32 = 100;
+/// While the guest wants no slices, somebody looks this often all the same, in microseconds of CPU time: a CPU on which an
+/// exception's one way out faults again would otherwise spin unnoticed. A machine that sleeps is not woken.
+const WATCH_US: u32 = 1_000_000;
+/// So much CPU time in a row may find the guest on its way to an exit, in microseconds.
+const STUCK_MAX_US: u32 = 2 * WATCH_US;
 /// The flags that a guest may have at its own will: arithmetic, direction, alignment check, identification (SDM 1
 /// §3.4.3). Whatever an exception's frame says, ring 3 gets no I/O privilege by it.
 const OWN_FLAGS: u64 = 0x24_0cd5;
@@ -63,7 +66,7 @@ impl Platform for Kvm {
     }
 
     fn set_slices(&mut self, on: bool) {
-        system::set_timer(signals::TIMER, if on { SLICE_US } else { 0 });
+        system::set_timer(signals::TIMER, if on { SLICE_US } else { WATCH_US });
     }
 }
 
@@ -86,15 +89,15 @@ pub(super) struct Machine {
     wanted: u8,
     /// Has the guest come out once?
     started: bool,
-    /// Ticks in a row that found the guest on its way to an exit.
-    stuck: u32,
+    /// CPU time in a row that found the guest on its way to an exit, in microseconds.
+    stuck_us: u32,
 }
 
 impl Machine {
     /// # Safety
     /// `run` is the vCPU's page and stays mapped; the tender's layout has the far side's pages.
     pub(super) unsafe fn new(tender: Tender<Kvm>, far: Far, run: *mut kvm_run) -> Self {
-        Self { tender, far, run, wanted: 0, started: false, stuck: 0 }
+        Self { tender, far, run, wanted: 0, started: false, stuck_us: 0 }
     }
 
     /// Runs it to its end.
@@ -124,7 +127,7 @@ impl Machine {
     }
 
     fn exit(&mut self) {
-        self.stuck = 0;
+        self.stuck_us = 0;
         if !self.started {
             self.started = true;
             self.tender.platform.set_slices(self.tender.upcall.slices);
@@ -210,30 +213,41 @@ impl Machine {
     fn interrupted(&mut self) {
         // SAFETY: as in `registers`; the signals' handlers write the byte too.
         unsafe { AtomicU8::from_ptr(&raw mut (*self.run).immediate_exit) }.store(0, Ordering::Relaxed);
-        self.wanted |= signals::take();
-        if self.wanted & signals::LOOK != 0 {
+        let came = signals::take();
+        self.wanted |= came;
+        if came & signals::LOOK != 0 {
             self.tender.hear_parent();
         }
+        let rip = self.registers().rip;
+        if came & signals::TICK != 0 && self.far.is_stub(rip) {
+            self.watch();
+        }
         self.offer();
+    }
+
+    /// A tick found the guest on its way to an exit, which takes one instruction.
+    fn watch(&mut self) {
+        let has_slices = self.tender.upcall.slices || !self.started;
+        self.stuck_us += if has_slices { SLICE_US } else { WATCH_US };
+        if self.stuck_us > STUCK_MAX_US {
+            end(STATUS_ABORT, format_args!("this computer's KVM does not let ring 3 write to a port"));
+        }
     }
 
     /// Hands a slice up, if one is wanted.
     fn offer(&mut self) {
         let upcall = self.tender.upcall;
-        if self.wanted & signals::LOOK == 0 && !(self.wanted & signals::TICK != 0 && (upcall.slices || !self.started)) {
-            self.wanted = 0;
-            return;
-        }
+        let has_slices = upcall.slices || !self.started;
         let &mut kvm_regs { rip, rflags, rsp, .. } = self.registers();
         if self.far.is_stub(rip) {
             // It comes out at once, and the slice goes with what it comes for.
-            self.stuck += 1;
-            if self.stuck > TICKS_MAX {
-                end(STATUS_ABORT, format_args!("this computer's KVM does not let ring 3 write to a port"));
-            }
             return;
         }
+        let is_due = self.wanted & signals::LOOK != 0 || (self.wanted & signals::TICK != 0 && has_slices);
         self.wanted = 0;
+        if !is_due {
+            return;
+        }
         let at = Interrupted { rip, rflags, rsp, cs: USER_CODE.into(), ss: USER_DATA.into() };
         if upcall.slice(self.tender.vcpu(), &at) {
             let registers = self.registers();
