@@ -1,6 +1,7 @@
 //! A running machine: what it prints, and how it ends. Every wait ends after [`PATIENCE`] at the latest.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -55,7 +56,15 @@ impl Machine {
 
     /// The same, and what is its standard input.
     pub fn start_fed(image: &Path, backend: Backend, arguments: &[&str]) -> Result<(Self, ChildStdin)> {
-        let mut machine = Self::spawn(&[], image, backend, arguments, Stdio::piped())?;
+        Self::spawn(&[], image, backend, arguments, Stdio::piped()).and_then(Self::with_input)
+    }
+
+    /// The same, with this terminal (or whatever it is) as its standard input.
+    pub fn start_on(terminal: OwnedFd, image: &Path, backend: Backend, arguments: &[&str]) -> Result<Self> {
+        Self::spawn(&[], image, backend, arguments, Stdio::from(terminal))
+    }
+
+    fn with_input(mut machine: Self) -> Result<(Self, ChildStdin)> {
         let input = machine.child.stdin.take().context("the tool has no input")?;
         Ok((machine, input))
     }

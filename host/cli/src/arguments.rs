@@ -145,6 +145,9 @@ pub struct Run {
     /// An environment variable for the guest
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = environment)]
     pub env: Vec<String>,
+    /// Hand it each key of the terminal as it is typed, unshown; Ctrl-C still stops it
+    #[arg(long, conflicts_with = "detach")]
+    pub raw: bool,
     /// Run it in the background, and print its name once it has started
     #[arg(short, long)]
     pub detach: bool,

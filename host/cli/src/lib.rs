@@ -14,6 +14,7 @@ pub mod commands;
 mod failure;
 pub mod manifest;
 pub mod size;
+mod terminal;
 
 pub use failure::Failure;
 

@@ -18,6 +18,7 @@ use monitor::{Backend, Network, Notice, Options, Outcome, Program};
 
 use crate::Failure;
 use crate::arguments::{Machine, On, Publish, Run};
+use crate::terminal::Raw;
 
 /// Runs what is named; the status is the guest's.
 pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
@@ -37,6 +38,10 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
         explain_jail(arguments.on, image.manifest(), &options);
         return Ok(0);
     }
+    let _terminal = match arguments.raw {
+        true => Some(Raw::enter().ok_or_else(|| Failure::input("--raw: standard input is no terminal"))?),
+        false => None,
+    };
     let outcome = match arguments.on {
         On::Auto => on_the_best(&program, &options, &path),
         On::Kvm => on(Backend::Kvm, &program, &options),
