@@ -11,6 +11,7 @@ pub mod image;
 mod input;
 pub mod manifest;
 mod memory;
+pub mod net;
 pub mod requests;
 pub mod ring;
 
@@ -18,9 +19,10 @@ pub mod ring;
 pub type Body = fn(&[u8]);
 
 /// The targets by name; each has a folder in `fuzz/corpus`. (The console's is apart: it writes to descriptors 1 and 2.)
-pub const TARGETS: [(&str, Body); 7] = [
+pub const TARGETS: [(&str, Body); 8] = [
     ("ring", ring::check),
     ("hostnet", hostnet::check),
+    ("net", net::check),
     ("image", image::check),
     ("program", image::check_program),
     ("manifest", manifest::check),

@@ -20,6 +20,11 @@ fn hostnet() {
 }
 
 #[test]
+fn net() {
+    smoke("net", 6_000);
+}
+
+#[test]
 fn image() {
     smoke("image", 4_000);
 }
