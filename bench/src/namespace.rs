@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The address of the namespace's own end of the tap.
 pub const HOST_ADDRESS: &str = "10.99.0.1";
@@ -16,7 +17,8 @@ pub struct Namespace {
 impl Namespace {
     /// Makes a namespace with a tap named `tap0`, addressed [`HOST_ADDRESS`]/24.
     pub fn new() -> Result<Self> {
-        let name = format!("ampoule-bench-{}", std::process::id());
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("ampoule-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         ip(&["netns", "add", &name])?;
         let namespace = Namespace { name };
         for arguments in [
@@ -32,10 +34,16 @@ impl Namespace {
         Ok(namespace)
     }
 
+    /// What stands before the words of a command that is to run inside.
+    pub fn prefix(&self) -> [&str; 4] {
+        ["ip", "netns", "exec", &self.name]
+    }
+
     /// A command that runs `program` inside.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name]).arg(program);
+        let [ip, rest @ ..] = self.prefix();
+        let mut command = Command::new(ip);
+        command.args(rest).arg(program);
         command
     }
 }

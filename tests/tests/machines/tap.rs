@@ -3,19 +3,16 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use ampoule_tests::backend::Backend;
 use ampoule_tests::harness::{Case, Verdict};
 use ampoule_tests::machine::{Machine, PATIENCE};
 use ampoule_tests::tool;
 use anyhow::{Context, Result, ensure};
+use bench::namespace::{GUEST_ADDRESS, HOST_ADDRESS, Namespace};
 use rustix::process::Signal;
 
 use crate::everywhere;
-
-const HOST: &str = "10.77.0.1/24";
-const MACHINE: &str = "tap:tap0,10.77.0.2/24,10.77.0.1";
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> =
@@ -30,19 +27,18 @@ fn web(backend: Backend) -> Result<Verdict> {
     }
     let image = tool::image("examples/web")?;
     let namespace = Namespace::new()?;
-    let mut machine = Machine::start_by(&namespace.prefix(), &image, backend, &["--net", MACHINE])?;
+    let network = format!("tap:tap0,{GUEST_ADDRESS}/24,{HOST_ADDRESS}");
+    let mut machine = Machine::start_by(&namespace.prefix(), &image, backend, &["--net", &network])?;
     machine.expect("serving on")?;
-    let seconds = PATIENCE.as_secs().to_string();
     for path in ["", "healthz"] {
-        let url = format!("http://10.77.0.2:8080/{path}");
-        let page = namespace.run("curl", &["--silent", "--show-error", "--fail", "--max-time", &seconds, &url])?;
+        let url = format!("http://{GUEST_ADDRESS}:8080/{path}");
+        let page = curl(&namespace, &["--fail", &url])?;
         ensure!(!page.stdout.is_empty(), "nothing at {url}");
     }
     // A burst, some 5 MB in all: more than the queues hold.
-    let url = "http://10.77.0.2:8080/[1-2000]";
-    let arguments =
-        ["--silent", "--output", "/dev/null", "--write-out", "%{http_code}\n", "--parallel", "--max-time", &seconds];
-    let codes = namespace.run("curl", &[&arguments[..], &[url]].concat())?;
+    let url = format!("http://{GUEST_ADDRESS}:8080/[1-2000]");
+    let arguments = ["--output", "/dev/null", "--write-out", "%{http_code}\n", "--parallel", &url];
+    let codes = curl(&namespace, &arguments)?;
     let codes = String::from_utf8_lossy(&codes.stdout);
     ensure!(codes.lines().filter(|code| *code == "404").count() == 2000, "answers are missing:\n{codes}");
     machine.signal(Signal::TERM)?;
@@ -90,37 +86,15 @@ fn lacks() -> Option<String> {
     (!has_ip).then(|| "no ip here (apt-get install iproute2)".into())
 }
 
-/// A network namespace with a TAP interface, for as long as this lives.
-struct Namespace(String);
-
-impl Namespace {
-    fn new() -> Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let namespace = Self(format!("ampoule-test-{}-{number}", std::process::id()));
-        finish(Command::new("ip").args(["netns", "add", &namespace.0]))?;
-        for line in
-            ["tuntap add dev tap0 mode tap", &format!("addr add {HOST} dev tap0"), "link set tap0 up", "link set lo up"]
-        {
-            namespace.run("ip", &line.split(' ').collect::<Vec<_>>())?;
-        }
-        Ok(namespace)
-    }
-
-    fn prefix(&self) -> [&str; 4] {
-        ["ip", "netns", "exec", &self.0]
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) -> Result<Output> {
-        let [ip, rest @ ..] = self.prefix();
-        finish(Command::new(ip).args(rest).arg(program).args(arguments))
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
-    }
+/// Runs curl inside.
+fn curl(namespace: &Namespace, arguments: &[&str]) -> Result<Output> {
+    finish(
+        namespace
+            .command("curl")
+            .args(["--silent", "--show-error", "--max-time"])
+            .arg(PATIENCE.as_secs().to_string())
+            .args(arguments),
+    )
 }
 
 fn finish(command: &mut Command) -> Result<Output> {
