@@ -1,4 +1,6 @@
 //! Why a machine could not be started.
+//!
+//! What the kernel said is part of the text, and not the error's `source` besides: it would be printed twice.
 
 /// Why a machine could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -25,14 +27,14 @@ pub enum Error {
     NoKvm(String),
     /// a TAP interface cannot be used
     #[error(
-        "cannot use the TAP interface {interface:?}: {source}; make it (as root: ip tuntap add dev NAME mode tap user USER; \
+        "cannot use the TAP interface {interface:?}: {cause}; make it (as root: ip tuntap add dev NAME mode tap user USER; \
          ip link set NAME up), or leave --net out"
     )]
     Tap {
         /// Its name.
         interface: String,
         /// Why not.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// QEMU is not installed
     #[error(
@@ -43,19 +45,19 @@ pub enum Error {
     #[error("QEMU could not run the machine (exit code {0}); what it said is above")]
     Qemu(i32),
     /// a call to the host's kernel failed
-    #[error("cannot {what}: {source}")]
+    #[error("cannot {what}: {cause}")]
     System {
         /// What was tried.
         what: &'static str,
         /// Why it failed.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 }
 
 impl Error {
     /// The last system call's error.
     pub(crate) fn last(what: &'static str) -> Self {
-        Error::System { what, source: std::io::Error::last_os_error() }
+        Error::System { what, cause: std::io::Error::last_os_error() }
     }
 }
 

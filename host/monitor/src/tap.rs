@@ -19,7 +19,7 @@ const TUN_F_CSUM: libc::c_ulong = 1;
 /// # Errors
 /// [`Error::Tap`]: there is none, it is no TAP interface, it is in use, or it is another user's.
 pub(crate) fn open(name: &str) -> Result<OwnedFd, Error> {
-    let failed = |source| Error::Tap { interface: name.to_owned(), source };
+    let failed = |cause| Error::Tap { interface: name.to_owned(), cause };
     // TUNSETIFF would make an interface that is not there, for root; it would be gone with the machine.
     if !std::path::Path::new("/sys/class/net").join(name).join("tun_flags").exists() {
         return Err(failed(std::io::ErrorKind::NotFound.into()));

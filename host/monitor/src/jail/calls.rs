@@ -67,7 +67,7 @@ pub(super) fn names(numbers: &[u32]) -> String {
 /// # Errors
 /// The kernel refuses it.
 pub(super) fn restrict(names: bool) -> Result<(), Error> {
-    let failed = |error: String| Error::System { what: "give up system calls", source: std::io::Error::other(error) };
+    let failed = |error: String| Error::System { what: "give up system calls", cause: std::io::Error::other(error) };
     let (list, otherwise, listed) = match names {
         false => (KEPT, SeccompAction::KillProcess, SeccompAction::Allow),
         true => (REFUSED, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32)),

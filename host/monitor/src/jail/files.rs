@@ -16,7 +16,7 @@ const WANTED: ABI = ABI::V6;
 /// Landlock is there and refuses.
 pub(super) fn restrict(bind: &Ports, connect: &Ports, read: bool) -> Result<(), Error> {
     rules(bind, connect, read)
-        .map_err(|error| Error::System { what: "give up files and ports", source: std::io::Error::other(error) })
+        .map_err(|error| Error::System { what: "give up files and ports", cause: std::io::Error::other(error) })
 }
 
 fn rules(bind: &Ports, connect: &Ports, read: bool) -> Result<(), RulesetError> {

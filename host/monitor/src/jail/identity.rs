@@ -21,7 +21,7 @@ const NOBODY: u32 = 65534;
 /// # Errors
 /// The kernel refuses.
 pub(crate) fn drop_root(low_ports: bool) -> Result<(), Error> {
-    let failed = |errno: rustix::io::Errno| Error::System { what: "give up root's rights", source: errno.into() };
+    let failed = |errno: rustix::io::Errno| Error::System { what: "give up root's rights", cause: errno.into() };
     if !geteuid().is_root() {
         return Ok(());
     }

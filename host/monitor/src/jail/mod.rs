@@ -78,7 +78,7 @@ impl Jail {
     pub fn enter(&self) -> Result<(), Error> {
         drop_root(self.low_ports)?;
         rustix::thread::set_no_new_privs(true)
-            .map_err(|errno| Error::System { what: "give up new privileges", source: errno.into() })?;
+            .map_err(|errno| Error::System { what: "give up new privileges", cause: errno.into() })?;
         no_core()?;
         files::restrict(&self.bind, &self.connect, self.names)?;
         calls::restrict(self.names)
@@ -89,7 +89,7 @@ impl Jail {
 fn no_core() -> Result<(), Error> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let none = Rlimit { current: Some(0), maximum: Some(0) };
-    setrlimit(Resource::Core, none).map_err(|errno| Error::System { what: "limit core files", source: errno.into() })
+    setrlimit(Resource::Core, none).map_err(|errno| Error::System { what: "limit core files", cause: errno.into() })
 }
 
 impl Ports {

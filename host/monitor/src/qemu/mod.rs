@@ -145,10 +145,10 @@ fn take(publish: &Publish, options: &Options) -> Result<SocketAddr, Error> {
         abi::manifest::Protocol::Tcp => TcpListener::bind(publish.host).and_then(|l| l.local_addr()),
         abi::manifest::Protocol::Udp => UdpSocket::bind(publish.host).and_then(|s| s.local_addr()),
     };
-    result.map_err(|source| {
+    result.map_err(|cause| {
         let notice = Notice::PortInUse { protocol: publish.protocol, port: publish.port, host: publish.host };
         options.notify.inspect(|notify| notify(&notice));
-        Error::System { what: "have the host's port for the machine", source }
+        Error::System { what: "have the host's port for the machine", cause }
     })
 }
 
@@ -163,12 +163,11 @@ struct Running {
 impl Running {
     /// `arguments` are those for a console whose output is logged to the descriptor of this number.
     fn start(arguments: impl FnOnce(i32) -> Vec<String>) -> Result<Running, Error> {
-        let (ours, theirs) =
-            UnixStream::pair().map_err(|source| Error::System { what: "make a socket pair", source })?;
-        let (output, log) = pipe().map_err(|source| Error::System { what: "make a pipe", source })?;
+        let (ours, theirs) = UnixStream::pair().map_err(|cause| Error::System { what: "make a socket pair", cause })?;
+        let (output, log) = pipe().map_err(|cause| Error::System { what: "make a pipe", cause })?;
         // For QEMU to inherit, under the same number.
         rustix::io::fcntl_setfd(&log, rustix::io::FdFlags::empty())
-            .map_err(|errno| Error::System { what: "hand QEMU a pipe", source: errno.into() })?;
+            .map_err(|errno| Error::System { what: "hand QEMU a pipe", cause: errno.into() })?;
         let mut command = Command::new(PROGRAM);
         command.args(arguments(log.as_raw_fd()));
         command.stdin(Stdio::piped()).stdout(Stdio::null());
@@ -176,14 +175,14 @@ impl Running {
         // Its own group: the terminal's Ctrl-C is for us to pass on.
         command.process_group(0);
         die_with_us(&mut command);
-        let mut child = command.spawn().map_err(|source| match source.kind() {
+        let mut child = command.spawn().map_err(|cause| match cause.kind() {
             std::io::ErrorKind::NotFound => Error::NoQemu,
-            _ => Error::System { what: "start qemu-system-x86_64", source },
+            _ => Error::System { what: "start qemu-system-x86_64", cause },
         })?;
         drop((command, log)); // our copies of QEMU's ends
         let input = child.stdin.take();
         let running = Running { child, serial: ours, output: Some(output) };
-        let serial = running.serial.try_clone().map_err(|source| Error::System { what: "copy a socket", source })?;
+        let serial = running.serial.try_clone().map_err(|cause| Error::System { what: "copy a socket", cause })?;
         if let Some(input) = input {
             input::pass_on(input, serial);
         }
@@ -230,7 +229,7 @@ impl Running {
             }
         }
         show(&serial.rest());
-        let status = self.child.wait().map_err(|source| Error::System { what: "wait for QEMU", source })?;
+        let status = self.child.wait().map_err(|cause| Error::System { what: "wait for QEMU", cause })?;
         match (status.code(), status.signal()) {
             (Some(code), _) => {
                 serial.status(code).ok_or(Error::Qemu(code)).map(|status| Outcome { status, report: None })
