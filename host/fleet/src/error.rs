@@ -14,22 +14,22 @@ pub enum Error {
         why: String,
     },
     /// a file could not be used
-    #[error("cannot {what} {}: {source}", path.display())]
+    #[error("cannot {what} {}: {cause}", path.display())]
     File {
         /// What was tried.
         what: &'static str,
         /// The file.
         path: PathBuf,
         /// Why it failed.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// a call to the host's kernel failed
-    #[error("cannot {what}: {source}")]
+    #[error("cannot {what}: {cause}")]
     System {
         /// What was tried.
         what: &'static str,
         /// Why it failed.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// somebody holds the lock over all names
     #[error("another ampoule has held {} for {seconds} s; end it (fuser -v names it) and try again", path.display())]
@@ -71,11 +71,11 @@ impl Error {
     /// For `map_err`: a call that names a file.
     pub(crate) fn file<E: Into<std::io::Error>>(what: &'static str, path: &Path) -> impl FnOnce(E) -> Error {
         let path = path.to_owned();
-        move |source| Error::File { what, path, source: source.into() }
+        move |cause| Error::File { what, path, cause: cause.into() }
     }
 
     /// For `map_err`: a call that does not.
     pub(crate) fn system<E: Into<std::io::Error>>(what: &'static str) -> impl FnOnce(E) -> Error {
-        move |source| Error::System { what, source: source.into() }
+        move |cause| Error::System { what, cause: cause.into() }
     }
 }
