@@ -93,6 +93,11 @@ impl Guest {
         self.on.is_empty() || self.on.contains(&backend.to_string())
     }
 
+    /// Is it to be ended from without, as by a signal, and so with a report?
+    pub fn is_ended(&self) -> bool {
+        self.status > 128
+    }
+
     /// Can the library OS get in like this?
     pub fn goes(&self, way: Way) -> bool {
         self.ways.is_empty() || self.ways.iter().any(|name| name == way.name())

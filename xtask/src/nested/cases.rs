@@ -11,8 +11,8 @@ use anyhow::{Context, Result, ensure};
 /// [`NO_SUCH_ATTEMPT`], so that the count cannot grow stale unnoticed.
 const FORBIDDEN: (&str, usize) = ("guest-forbidden", 27);
 const NO_SUCH_ATTEMPT: i32 = 4;
-/// What it ends with otherwise.
-const FAULTED: i32 = 139;
+/// The extension of an image's symbols, which the tool looks for beside it.
+const SYMBOLS: &str = "debug";
 
 /// One run of `ampoule`.
 pub(crate) struct Case {
@@ -63,16 +63,26 @@ fn attempt(image: &Path, number: usize) -> Case {
     }
 }
 
+/// A file's name on the emulated computer.
+pub(crate) fn file_name(file: &Path) -> Result<String> {
+    let name = file.file_name().context("an image has a file name")?;
+    Ok(format!("images/{}", name.to_string_lossy()))
+}
+
 impl Case {
-    /// The image's name on the emulated computer.
-    pub(crate) fn image_name(&self) -> Result<String> {
-        let name = self.image.file_name().context("an image has a file name")?;
-        Ok(format!("images/{}", name.to_string_lossy()))
+    /// The image's symbols, where the machine ends with a report of it and they are there.
+    pub(crate) fn symbols(&self) -> Option<PathBuf> {
+        let ends_with_report = match &self.expected {
+            Expected::Manifest(guest) => guest.is_ended(),
+            Expected::Fault => true,
+            Expected::NoMore => false,
+        };
+        Some(self.image.with_extension(SYMBOLS)).filter(|file| ends_with_report && file.is_file())
     }
 
     /// The command, its words separated by tabs.
     pub(crate) fn command(&self) -> Result<String> {
-        let image = format!("/{}", self.image_name()?);
+        let image = format!("/{}", file_name(&self.image)?);
         let mut words = vec!["/ampoule", "run", &image];
         words.extend(Backend::Kvm.flags());
         words.extend(self.arguments.iter().map(String::as_str));
@@ -83,7 +93,7 @@ impl Case {
     pub(crate) fn check(&self, end: End) -> Result<()> {
         match &self.expected {
             Expected::Manifest(guest) => guest.check(end),
-            Expected::Fault => end.with_status(FAULTED)?.with_text(&["image+0x"]).map(drop),
+            Expected::Fault => end.with_fault().map(drop),
             Expected::NoMore => end
                 .with_status(NO_SUCH_ATTEMPT)
                 .context("it has more attempts now: change FORBIDDEN in xtask/src/nested/cases.rs")

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use bench::cpio::Archive;
 use bench::linux_guest::Kernel;
 
-use super::cases::Case;
+use super::cases::{self, Case};
 
 /// How long one computer may take for everything.
 const BOUND: Duration = Duration::from_secs(600);
@@ -40,11 +40,14 @@ pub(crate) fn disk(kernel: &Kernel, cache: &Path, init: &Path, tool: &Path, case
     archive.program("init", &read(init)?);
     archive.program("ampoule", &read(tool)?);
     kernel.add_modules(&MODULES, &mut archive)?;
-    let mut images = BTreeSet::new();
+    let mut files = BTreeSet::new();
     let mut commands = String::new();
     for case in cases {
-        if images.insert(&case.image) {
-            archive.file(&case.image_name()?, &read(&case.image)?);
+        for file in [Some(case.image.clone()), case.symbols()].into_iter().flatten() {
+            if !files.contains(&file) {
+                archive.file(&cases::file_name(&file)?, &read(&file)?);
+                files.insert(file);
+            }
         }
         commands += &(case.command()? + "\n");
     }
