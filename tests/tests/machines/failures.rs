@@ -10,7 +10,7 @@ use ampoule_tests::backend::Backend;
 use ampoule_tests::harness::Case;
 use ampoule_tests::machine::{Machine, PATIENCE};
 use ampoule_tests::{ports, tool};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
 use crate::{everywhere, on};
