@@ -1,8 +1,10 @@
 //! The reference guest: Debian's cloud kernel with one static program as all its user space.
 //!
 //! The kernel package comes from Debian by `apt-get download`; the initial RAM disk holds the modules that virtio-net
-//! over PCI needs, `bench-init` as `/init`, and the program to measure as `/program`.
+//! over PCI needs, `bench-init` as `/init`, and the program to measure as `/program`. `cargo xtask nested` boots the same
+//! kernel with other modules and another `/init`.
 
+use crate::cpio::Archive;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,37 +50,45 @@ pub fn kernel(cache: &Path) -> Result<Kernel> {
 
 /// Writes an initial RAM disk with `init` and `program`, and gives its path.
 pub fn initrd(kernel: &Kernel, cache: &Path, init: &Path, program: &Path) -> Result<PathBuf> {
-    let mut archive = Vec::new();
-    for directory in ["dev", "proc", "modules"] {
-        cpio_entry(&mut archive, directory, 0o040_755, &[]);
+    let mut archive = Archive::default();
+    for directory in ["dev", "proc"] {
+        archive.directory(directory);
     }
-    cpio_entry(&mut archive, "init", 0o100_755, &read(init)?);
-    cpio_entry(&mut archive, "program", 0o100_755, &read(program)?);
-    for (index, module) in MODULES.iter().enumerate() {
-        let path = kernel.modules.join(module);
-        if path.exists() {
-            cpio_entry(&mut archive, &format!("modules/{index:02}.ko"), 0o100_644, &read(&path)?);
-        }
-    }
-    cpio_entry(&mut archive, "TRAILER!!!", 0, &[]);
+    archive.program("init", &read(init)?);
+    archive.program("program", &read(program)?);
+    kernel.add_modules(&MODULES, &mut archive)?;
     let name = program.file_name().context("the program has no file name")?.to_string_lossy().into_owned();
     let path = cache.join(format!("initrd-{name}.cpio"));
-    fs::write(&path, archive)?;
+    fs::write(&path, archive.finish())?;
     Ok(path)
 }
 
-/// One entry in the "newc" format: thirteen eight-digit hexadecimal fields, the name, the data, each padded to four bytes.
-fn cpio_entry(archive: &mut Vec<u8>, name: &str, mode: u32, data: &[u8]) {
-    let fields = [0, mode, 0, 0, 1, 0, data.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
-    archive.extend_from_slice(b"070701");
-    for field in fields {
-        archive.extend_from_slice(format!("{field:08x}").as_bytes());
+impl Kernel {
+    /// Adds modules as `modules/00-NAME.ko` and so on: the order of their names is the order in which to load them. One
+    /// that the package does not have is built into the kernel.
+    pub fn add_modules(&self, modules: &[&str], archive: &mut Archive) -> Result<()> {
+        archive.directory("modules");
+        for (index, module) in modules.iter().enumerate() {
+            let name = module.rsplit('/').next().unwrap_or(module);
+            if let Some(data) = self.module(module)? {
+                archive.file(&format!("modules/{index:02}-{name}"), &data);
+            }
+        }
+        Ok(())
     }
-    archive.extend_from_slice(name.as_bytes());
-    archive.push(0);
-    archive.resize(archive.len().next_multiple_of(4), 0);
-    archive.extend_from_slice(data);
-    archive.resize(archive.len().next_multiple_of(4), 0);
+
+    /// A module's bytes. Newer packages have it compressed (`.ko.xz`).
+    fn module(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let plain = self.modules.join(path);
+        let compressed = self.modules.join(format!("{path}.xz"));
+        if plain.exists() {
+            return read(&plain).map(Some);
+        }
+        if !compressed.exists() {
+            return Ok(None);
+        }
+        run(Command::new("xz").args(["--decompress", "--stdout"]).arg(compressed)).map(Some)
+    }
 }
 
 fn package_name() -> Result<String> {
@@ -104,10 +114,11 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn run(command: &mut Command) -> Result<()> {
+/// Runs a command and gives its output.
+fn run(command: &mut Command) -> Result<Vec<u8>> {
     let output = command.output().with_context(|| format!("cannot run {:?}", command.get_program()))?;
     if !output.status.success() {
         bail!("{:?}: {}", command, String::from_utf8_lossy(&output.stderr).trim());
     }
-    Ok(())
+    Ok(output.stdout)
 }

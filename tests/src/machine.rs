@@ -171,6 +171,16 @@ impl End {
         Ok(self)
     }
 
+    /// Fails unless a fault ended it, and the report says where. An address outside the program's code has no place in the
+    /// image, and the frames of an image with symbols have names.
+    pub fn with_fault(self) -> Result<Self> {
+        let end = self.with_status(139)?;
+        if !["image+0x", "outside its code, at 0x"].iter().any(|place| end.all().contains(place)) {
+            bail!("the report does not say where:\n{}", end.all());
+        }
+        Ok(end)
+    }
+
     /// Fails unless it printed all of these.
     pub fn with_text(self, texts: &[&str]) -> Result<Self> {
         match texts.iter().find(|text| !self.all().contains(**text)) {

@@ -1,11 +1,12 @@
 //! The steps of `test` and `prepush`, one after the other, and the line that sums them up.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use cargo_metadata::Message;
 
 use crate::{layers, setup, unsafety};
 
@@ -73,7 +74,7 @@ fn model() -> Option<Command> {
 }
 
 /// Where cargo builds.
-pub(crate) fn target_folder() -> std::path::PathBuf {
+pub(crate) fn target_folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), Into::into)
 }
 
@@ -82,6 +83,26 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).stdin(Stdio::null());
     command
+}
+
+/// The release build of one of our programs.
+pub(crate) fn built(package: &str, name: &str) -> Result<PathBuf> {
+    let mut command = cargo(&["build", "--quiet", "--release", "--package", package, "--bin", name]);
+    let mut child =
+        command.arg("--message-format=json").stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let output = child.stdout.take().context("cargo has no output")?;
+    let mut executable = None;
+    for message in Message::parse_stream(BufReader::new(output)) {
+        if let Message::CompilerArtifact(artifact) = message?
+            && artifact.target.name == name
+        {
+            executable = artifact.executable.or(executable);
+        }
+    }
+    if !child.wait()?.success() {
+        bail!("{name} does not build");
+    }
+    executable.map(PathBuf::from).with_context(|| format!("cargo made no {name}"))
 }
 
 impl Tally {

@@ -1,19 +1,15 @@
 //! Process 1 of the Linux guest that `bench` compares with: loads modules, configures the network, becomes the program.
 
+mod system;
+
 use anyhow::{Context, Result};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 fn main() -> Result<()> {
-    rustix::mount::mount("proc", "/proc", "proc", rustix::mount::MountFlags::empty(), None)
-        .context("mounting /proc")?;
-    let mut modules: Vec<_> = std::fs::read_dir("/modules")?.filter_map(|e| e.ok().map(|e| e.path())).collect();
-    modules.sort();
-    for module in modules {
-        let file = std::fs::File::open(&module)?;
-        if let Err(error) = rustix::system::finit_module(&file, c"", 0) {
-            eprintln!("{}: {error}", module.display());
-        }
+    system::mount("proc", "/proc")?;
+    for (module, error) in system::load_modules("")? {
+        eprintln!("{}: {error}", module.display());
     }
     if std::path::Path::new("/proc/sys/net/ipv4/conf/eth0").exists() {
         network::configure("eth0", [10, 99, 0, 2], [255, 255, 255, 0]).context("configuring eth0")?;

@@ -8,7 +8,7 @@ use super::cpuid::Table;
 use super::descriptor::Far;
 use super::paging::{Flags, Full, LARGE_SIZE, Tables};
 use super::vcpu::{DESCRIPTOR, Kvm, Machine, REQUESTS};
-use super::{signals, vm};
+use super::{quirk, signals, vm};
 use crate::Error;
 use crate::Program;
 use crate::jail;
@@ -74,6 +74,7 @@ fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
         entry: layout.image.start + plan.program.header.entry,
         stack: layout.stack.end,
         boot: layout.boot.start,
+        task_type: quirk::task_type(),
     };
     vm::prepare(&vcpu, &features, &start)?;
     let run = std::ptr::from_mut(vcpu.get_kvm_run());
@@ -84,7 +85,7 @@ fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
     };
     drop((kvm, vm));
     keep(vcpu)?;
-    let tender = child::tender(Kvm { tables }, layout, &rings, own_clock)?;
+    let tender = child::tender(Kvm { tables, task_type: start.task_type }, layout, &rings, own_clock)?;
     // SAFETY: as above; it lies in that page.
     unsafe {
         signals::install(&child::stacks(0)?, exit, layout.host_span(Span { end: layout.arena.end, ..layout.image }))?

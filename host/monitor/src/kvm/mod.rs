@@ -10,6 +10,7 @@
 //! | `paging`, `descriptor`, `cpuid` | the tables that the CPU reads: pages, segments and interrupts, features |
 //! | `vcpu` | runs the vCPU, and answers its exits |
 //! | `signals` | what ends a stretch of running: the slice timer, the parent |
+//! | `quirk` | a bug of QEMU's emulated SVM, and the tests' way around it |
 //!
 //! # Ring 3 from the first instruction
 //! The vCPU starts at the image's entry point in ring 3, with paging on, and stays there. Page tables, GDT, IDT and task
@@ -17,12 +18,13 @@
 //! hypervisors is done here by the monitor: an exception's gate leads to a stub in ring 3 whose one instruction is an exit.
 //!
 //! Nothing here depends on how KVM does its work: hardware (VMX, SVM) or, in clouds that offer none, shadowed tables and
-//! emulated ring 0. The few places where they differ say so.
+//! emulated ring 0. The few places where they differ say so, and `cargo xtask nested` runs the guests on SVM.
 
 mod child;
 mod cpuid;
 mod descriptor;
 mod paging;
+mod quirk;
 mod signals;
 mod vcpu;
 mod vm;

@@ -46,6 +46,8 @@ const TRAP_FLAG: u64 = 1 << 8;
 #[derive(Debug)]
 pub(super) struct Kvm {
     pub(super) tables: Tables,
+    /// The task state's type. KVM says "busy" whatever it was given.
+    pub(super) task_type: u8,
 }
 
 impl Platform for Kvm {
@@ -57,6 +59,7 @@ impl Platform for Kvm {
         if let Some(top) = self.tables.renewed() {
             let mut registers = system_registers();
             registers.cr3 = top;
+            registers.tr.type_ = self.task_type;
             // SAFETY: the request reads the structure.
             let result = unsafe { system::ioctl(DESCRIPTOR, KVM_SET_SREGS, &raw const registers as usize) };
             if result != 0 {

@@ -85,6 +85,8 @@ pub(super) struct Start {
     pub(super) entry: u64,
     pub(super) stack: u64,
     pub(super) boot: u64,
+    /// The task state's type, see [`super::quirk`].
+    pub(super) task_type: u8,
 }
 
 /// Gives the vCPU its features.
@@ -113,7 +115,8 @@ pub(super) fn prepare(vcpu: &VcpuFd, table: &Table, start: &Start) -> Result<(),
     (system.ss, system.ds, system.es, system.fs, system.gs) = (data, data, data, data, data);
     let (base, limit) = start.far.task();
     let none = kvm_segment::default();
-    system.tr = kvm_segment { base, limit: limit.into(), selector: descriptor::TASK, type_: 11, present: 1, ..none };
+    let task = kvm_segment { base, limit: limit.into(), selector: descriptor::TASK, present: 1, ..none };
+    system.tr = kvm_segment { type_: start.task_type, ..task };
     system.ldt = kvm_segment { type_: 2, unusable: 1, ..none };
     vcpu.set_sregs(&system)
         .map_err(refused("take the system registers (if its CPUs lack FSGSBASE, no machine can run on them)"))?;
