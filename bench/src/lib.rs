@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod first_byte;
+pub mod fleet;
 pub mod linux_guest;
 pub mod load;
 pub mod namespace;
 pub mod randomness;
 pub mod sample;
+pub mod smaps;
 pub mod suite;

@@ -43,6 +43,8 @@ const TRAP_FLAG: u64 = 1 << 8;
 #[derive(Debug)]
 pub(super) struct Kvm {
     pub(super) tables: Tables,
+    /// How often the guest came out of `KVM_RUN`, for whatever reason.
+    pub(super) exits: u64,
 }
 
 impl Platform for Kvm {
@@ -64,6 +66,10 @@ impl Platform for Kvm {
 
     fn set_slices(&mut self, on: bool) {
         system::set_timer(signals::TIMER, if on { SLICE_US } else { 0 });
+    }
+
+    fn exits(&self) -> Option<u64> {
+        Some(self.exits)
     }
 }
 
@@ -104,6 +110,7 @@ impl Machine {
         loop {
             // SAFETY: the request takes no argument.
             let result = unsafe { system::ioctl(DESCRIPTOR, KVM_RUN, 0) };
+            self.tender.platform.exits += 1;
             match i32::try_from(-result).unwrap_or(errno::EINVAL) {
                 0 => self.exit(),
                 errno::EINTR => self.interrupted(),

@@ -1,0 +1,165 @@
+//! Many machines: how many a second can be started, and how many serve at once, beside native processes that do the same.
+
+use super::served::get;
+use super::{Row, Subjects};
+use crate::fleet::{Fleet, Kind};
+use crate::sample::Samples;
+use crate::smaps::Memory;
+use anyhow::{Context, Result, anyhow, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Servers that are started one after the other, and how often.
+const SERIES: usize = 100;
+const ROUNDS: usize = 3;
+/// Servers that are to serve at once.
+const CROWD: usize = 1000;
+/// No fleet is added to for longer than this.
+const PATIENCE: Duration = Duration::from_secs(180);
+const BACKENDS: [&str; 2] = ["process", "kvm"];
+
+pub(super) fn rows(subjects: &Subjects) -> Result<Vec<Row>> {
+    let image = subjects.image("examples/web", true)?;
+    let native = subjects.native("examples/web")?;
+    let interrupt = Interrupt::watch()?;
+    let machines = |on| Kind::Machines(&subjects.tool, &image, on);
+    let mut rows = series_rows(&machines, &native, &interrupt);
+    let beside = match crowd(Kind::Processes(&native), &interrupt) {
+        Ok(crowd) => format!("native {crowd}"),
+        Err(error) => format!("native: {error:#}"),
+    };
+    for on in BACKENDS {
+        rows.push(Row::new(
+            format!("{on}: machines that serve `web` at once, each answering"),
+            crowd(machines(on), &interrupt).map(|crowd| crowd.to_string()),
+            "≥ 1,000",
+            beside.clone(),
+        ));
+    }
+    interrupt.conclude()?;
+    Ok(rows)
+}
+
+/// Series of starts, in turns so that noise falls on all alike.
+fn series_rows<'a>(machines: &impl Fn(&'static str) -> Kind<'a>, native: &'a Path, interrupt: &Interrupt) -> Vec<Row> {
+    let mut beside = Samples::default();
+    let mut rates: [Result<Samples>; 2] = [Ok(Samples::default()), Ok(Samples::default())];
+    let mut reference = Ok(());
+    for _ in 0..ROUNDS {
+        for (on, rates) in BACKENDS.into_iter().zip(&mut rates) {
+            if let Ok(samples) = rates {
+                match series(machines(on), interrupt) {
+                    Ok(rate) => samples.push(rate),
+                    Err(error) => *rates = Err(error),
+                }
+            }
+        }
+        reference = reference.and_then(|()| series(Kind::Processes(native), interrupt).map(|rate| beside.push(rate)));
+    }
+    let beside = match reference {
+        Ok(()) => format!("native processes {beside}"),
+        Err(error) => format!("native: {error:#}"),
+    };
+    let row = |(on, rates): (&str, Result<Samples>)| {
+        let what = format!("{on}: {SERIES} detached machines, one after the other, each to its first answer, a second");
+        Row::new(what, rates.map(|rates| rates.to_string()), "≥ 50", beside.clone())
+    };
+    BACKENDS.into_iter().zip(rates).map(row).collect()
+}
+
+/// Starts a series; servers a second.
+fn series(kind: Kind<'_>, interrupt: &Interrupt) -> Result<f64> {
+    let mut fleet = Fleet::new(kind)?;
+    let start = Instant::now();
+    for _ in 0..SERIES {
+        interrupt.check()?;
+        if start.elapsed() > PATIENCE {
+            bail!("{} servers took longer than {} s", fleet.addresses().len(), PATIENCE.as_secs());
+        }
+        let address = fleet.start()?;
+        get(address).with_context(|| format!("no answer from {address}"))?;
+    }
+    Ok(SERIES as f64 / start.elapsed().as_secs_f64())
+}
+
+/// What came of many at once.
+struct Crowd {
+    started: usize,
+    answered: usize,
+    /// Why there are no more.
+    stopped: Option<anyhow::Error>,
+    seconds: f64,
+    /// What all have together: machines, tools, supervisors.
+    memory: [Memory; 3],
+}
+
+/// Starts as many as there are to be, or as there can be; then asks each once, while all are there.
+fn crowd(kind: Kind<'_>, interrupt: &Interrupt) -> Result<Crowd> {
+    let mut fleet = Fleet::new(kind)?;
+    let start = Instant::now();
+    let mut stopped = None;
+    while fleet.addresses().len() < CROWD && stopped.is_none() {
+        interrupt.check()?;
+        stopped = match fleet.start() {
+            Ok(_) if start.elapsed() > PATIENCE => Some(anyhow!("no more within {} s", PATIENCE.as_secs())),
+            started => started.err(),
+        };
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let mut answered = 0;
+    for address in fleet.addresses() {
+        interrupt.check()?;
+        answered += usize::from(get(*address).is_ok());
+    }
+    let parts = fleet.memory()?;
+    let memory = [parts.machines, parts.tools, parts.supervisors];
+    Ok(Crowd { started: fleet.addresses().len(), answered, stopped, seconds, memory })
+}
+
+impl std::fmt::Display for Crowd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let each = |memory: Memory| memory.proportional as f64 / 1024.0 / self.started as f64;
+        let [machine, tool, supervisor] = self.memory.map(each);
+        write!(f, "{} of {}, started in {:.0} s; ", self.answered, self.started, self.seconds)?;
+        write!(f, "{:.2} MiB each (Pss)", machine + tool + supervisor)?;
+        if tool > 0.0 {
+            write!(f, ": machine {machine:.2}, tool {tool:.2}, supervisor {supervisor:.2}")?;
+        }
+        match &self.stopped {
+            Some(error) => write!(f, "; then: {error:#}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Ctrl-C and SIGTERM, while there are machines to be ended before this process may end.
+struct Interrupt {
+    asked: Arc<AtomicBool>,
+    /// From here on they do what they always did.
+    is_over: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    fn watch() -> Result<Self> {
+        let this = Interrupt { asked: Arc::default(), is_over: Arc::default() };
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_default(signal, this.is_over.clone())?;
+            flag::register(signal, this.asked.clone())?;
+        }
+        Ok(this)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.asked.load(Ordering::Relaxed) { bail!("interrupted") } else { Ok(()) }
+    }
+
+    /// Gives the signals back; an error if one came.
+    fn conclude(self) -> Result<()> {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.check()
+    }
+}
