@@ -17,7 +17,7 @@ usage: cargo xtask COMMAND
   layers           may each crate depend on what it depends on?
   unsafe-check     does unsafe code stay where it belongs, and does every file say what it is?
   bench [PART]...  the numbers of SPECIFICATION.md beside their references, as a table; parts are sizes, start, fleet,
-                   costs, memory, http, entropy";
+                   crowd, costs, memory, http, entropy";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -22,47 +22,79 @@ const CROWD: usize = 1000;
 const PATIENCE: Duration = Duration::from_secs(180);
 const BACKENDS: [&str; 2] = ["process", "kvm"];
 
+/// How many a second can be started.
 pub(super) fn rows(subjects: &Subjects) -> Result<Vec<Row>> {
+    with(subjects, series_rows)
+}
+
+/// How many can be there at once.
+pub(super) fn crowds(subjects: &Subjects) -> Result<Vec<Row>> {
+    with(subjects, crowd_rows)
+}
+
+/// What is measured, and until when.
+struct Scene<'a> {
+    tool: &'a Path,
+    image: &'a Path,
+    native: &'a Path,
+    interrupt: &'a Interrupt,
+}
+
+fn with(subjects: &Subjects, measure: impl FnOnce(&Scene<'_>) -> Vec<Row>) -> Result<Vec<Row>> {
     let image = subjects.image("examples/web", true)?;
     let native = subjects.native("examples/web")?;
     let interrupt = Interrupt::watch()?;
-    let machines = |on| Kind::Machines(&subjects.tool, &image, on);
-    let mut rows = series_rows(&machines, &native, &interrupt);
-    let beside = match crowd(Kind::Processes(&native), &interrupt) {
-        Ok(crowd) => format!("native {crowd}"),
-        Err(error) => format!("native: {error:#}"),
-    };
-    for on in BACKENDS {
-        rows.push(Row::new(
-            format!("{on}: machines that serve `web` at once, each answering"),
-            crowd(machines(on), &interrupt).map(|crowd| crowd.to_string()),
-            "≥ 1,000",
-            beside.clone(),
-        ));
-    }
+    let rows = measure(&Scene { tool: &subjects.tool, image: &image, native: &native, interrupt: &interrupt });
     interrupt.conclude()?;
     Ok(rows)
 }
 
+impl<'a> Scene<'a> {
+    fn machines(&self, on: &'a str) -> Kind<'a> {
+        Kind::Machines(self.tool, self.image, on)
+    }
+
+    fn processes(&self) -> Kind<'a> {
+        Kind::Processes(self.native)
+    }
+}
+
+fn crowd_rows(scene: &Scene<'_>) -> Vec<Row> {
+    let beside = match crowd(scene.processes(), scene.interrupt) {
+        Ok(crowd) => format!("native processes: {crowd}"),
+        Err(error) => format!("native processes: {error:#}"),
+    };
+    let row = |on| {
+        let measured = crowd(scene.machines(on), scene.interrupt).map(|crowd| crowd.to_string());
+        Row::new(
+            format!("{on}: machines that serve `web` at once, each answering"),
+            measured,
+            "≥ 1,000",
+            beside.clone(),
+        )
+    };
+    BACKENDS.map(row).into()
+}
+
 /// Series of starts, in turns so that noise falls on all alike.
-fn series_rows<'a>(machines: &impl Fn(&'static str) -> Kind<'a>, native: &'a Path, interrupt: &Interrupt) -> Vec<Row> {
+fn series_rows(scene: &Scene<'_>) -> Vec<Row> {
     let mut beside = Samples::default();
     let mut rates: [Result<Samples>; 2] = [Ok(Samples::default()), Ok(Samples::default())];
     let mut reference = Ok(());
     for _ in 0..ROUNDS {
         for (on, rates) in BACKENDS.into_iter().zip(&mut rates) {
             if let Ok(samples) = rates {
-                match series(machines(on), interrupt) {
+                match series(scene.machines(on), scene.interrupt) {
                     Ok(rate) => samples.push(rate),
                     Err(error) => *rates = Err(error),
                 }
             }
         }
-        reference = reference.and_then(|()| series(Kind::Processes(native), interrupt).map(|rate| beside.push(rate)));
+        reference = reference.and_then(|()| series(scene.processes(), scene.interrupt).map(|rate| beside.push(rate)));
     }
     let beside = match reference {
         Ok(()) => format!("native processes {beside}"),
-        Err(error) => format!("native: {error:#}"),
+        Err(error) => format!("native processes: {error:#}"),
     };
     let row = |(on, rates): (&str, Result<Samples>)| {
         let what = format!("{on}: {SERIES} detached machines, one after the other, each to its first answer, a second");

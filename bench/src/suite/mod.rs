@@ -45,7 +45,7 @@ impl Row {
 }
 
 /// Which part of the benchmark to run.
-pub const PARTS: [&str; 7] = ["sizes", "start", "fleet", "costs", "memory", "http", "entropy"];
+pub const PARTS: [&str; 8] = ["sizes", "start", "fleet", "crowd", "costs", "memory", "http", "entropy"];
 
 /// Runs the named parts (all, if none is named) and gives the table.
 pub fn run(subjects: &Subjects, parts: &[String]) -> Result<String> {
@@ -61,6 +61,7 @@ pub fn run(subjects: &Subjects, parts: &[String]) -> Result<String> {
                 all
             }
             "fleet" => fleet::rows(subjects)?,
+            "crowd" => fleet::crowds(subjects)?,
             "costs" => costs::rows(subjects)?,
             "memory" => memory::rows(subjects)?,
             "entropy" => entropy::rows(subjects)?,
