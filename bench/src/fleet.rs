@@ -151,7 +151,7 @@ fn native(program: &Path, address: SocketAddr) -> Result<Child> {
     command.arg(address.to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
     let mut output = child.stdout.take().context("the child has no standard output")?;
-    if output.read(&mut [0])? == 0 {
+    if output.read(&mut [0]).unwrap_or(0) == 0 {
         child.kill().and_then(|()| child.wait())?;
         bail!("{} ended without serving", program.display());
     }

@@ -1,7 +1,8 @@
 //! How much memory processes have, by what the kernel says of their mappings (proc(5), `/proc/PID/smaps`).
 //!
 //! Memory that a process shares is counted as that process's part of it (Pss), so that sums over many are right. What the
-//! kernel keeps for a process (page tables, stacks, sockets) is in none of these numbers.
+//! kernel keeps for a process (page tables, stacks, sockets, KVM's shadows) is in none of these numbers; [`available`] has
+//! it, together with whatever else happens on the host.
 
 use anyhow::{Context, Result};
 use std::collections::HashMap;
@@ -28,6 +29,14 @@ pub fn of(process: u32) -> Result<Memory> {
 pub fn beside_guest(process: u32, guest: u64) -> Result<Memory> {
     let mappings = mappings(&read(process, "smaps")?);
     beside(&mappings, guest).context("no stretch of its mappings is as large as the guest's memory")
+}
+
+/// Kibibytes that the host could give to a new program (proc(5), `MemAvailable`).
+pub fn available() -> Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
+    let words = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).map(str::split_whitespace);
+    let kib = words.and_then(|mut words| words.next()).context("/proc/meminfo has no MemAvailable")?;
+    Ok(kib.parse()?)
 }
 
 /// The processes that `parent` has started and that are there.

@@ -4,7 +4,7 @@ use super::served::get;
 use super::{Row, Subjects};
 use crate::fleet::{Fleet, Kind};
 use crate::sample::Samples;
-use crate::smaps::Memory;
+use crate::smaps::{self, Memory};
 use anyhow::{Context, Result, anyhow, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -127,11 +127,14 @@ struct Crowd {
     seconds: f64,
     /// What all have together: machines, tools, supervisors.
     memory: [Memory; 3],
+    /// By how much the host's available memory fell, in KiB: the kernel's share too, and what others did meanwhile.
+    taken: u64,
 }
 
 /// Starts as many as there are to be, or as there can be; then asks each once, while all are there.
 fn crowd(kind: Kind<'_>, interrupt: &Interrupt) -> Result<Crowd> {
     let mut fleet = Fleet::new(kind)?;
+    let available = smaps::available()?;
     let start = Instant::now();
     let mut stopped = None;
     while fleet.addresses().len() < CROWD && stopped.is_none() {
@@ -142,25 +145,30 @@ fn crowd(kind: Kind<'_>, interrupt: &Interrupt) -> Result<Crowd> {
         };
     }
     let seconds = start.elapsed().as_secs_f64();
+    if let (true, Some(error)) = (fleet.addresses().is_empty(), &stopped) {
+        bail!("not even one: {error:#}");
+    }
     let mut answered = 0;
     for address in fleet.addresses() {
         interrupt.check()?;
         answered += usize::from(get(*address).is_ok());
     }
+    let taken = available.saturating_sub(smaps::available()?);
     let parts = fleet.memory()?;
     let memory = [parts.machines, parts.tools, parts.supervisors];
-    Ok(Crowd { started: fleet.addresses().len(), answered, stopped, seconds, memory })
+    Ok(Crowd { started: fleet.addresses().len(), answered, stopped, seconds, memory, taken })
 }
 
 impl std::fmt::Display for Crowd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let each = |memory: Memory| memory.proportional as f64 / 1024.0 / self.started as f64;
-        let [machine, tool, supervisor] = self.memory.map(each);
+        let each = |kib: u64| kib as f64 / 1024.0 / self.started as f64;
+        let [machine, tool, supervisor] = self.memory.map(|memory| each(memory.proportional));
         write!(f, "{} of {}, started in {:.0} s; ", self.answered, self.started, self.seconds)?;
         write!(f, "{:.2} MiB each (Pss)", machine + tool + supervisor)?;
         if tool > 0.0 {
             write!(f, ": machine {machine:.2}, tool {tool:.2}, supervisor {supervisor:.2}")?;
         }
+        write!(f, "; the host's available memory fell by {:.2} MiB each", each(self.taken))?;
         match &self.stopped {
             Some(error) => write!(f, "; then: {error:#}"),
             None => Ok(()),
