@@ -6,9 +6,11 @@
 
 pub mod cpio;
 pub mod first_byte;
+pub mod fleet;
 pub mod linux_guest;
 pub mod load;
 pub mod namespace;
 pub mod randomness;
 pub mod sample;
+pub mod smaps;
 pub mod suite;

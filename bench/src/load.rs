@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 /// What a run gave.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
+    /// All answers, those while it warmed up among them.
+    pub answers: u64,
     /// Answers a second.
     pub rate: f64,
     /// Median latency, µs.
@@ -43,6 +45,7 @@ pub fn run(server: SocketAddr, connections: usize, warm_up: Duration, duration: 
     }
     let mut events = Events::with_capacity(connections.max(16));
     let mut latencies = Vec::with_capacity(1 << 20);
+    let mut answers = 0;
     let start = Instant::now() + warm_up;
     let end = start + duration;
     let mut buffer = vec![0; 64 << 10];
@@ -58,6 +61,7 @@ pub fn run(server: SocketAddr, connections: usize, warm_up: Duration, duration: 
         for event in &events {
             let connection = &mut all[event.token().0];
             if connection.drain(&mut buffer)? {
+                answers += 1;
                 let now = Instant::now();
                 if now >= start {
                     latencies.push(now.duration_since(connection.sent_at).as_secs_f64() * 1e6);
@@ -72,7 +76,7 @@ pub fn run(server: SocketAddr, connections: usize, warm_up: Duration, duration: 
         bail!("no answer at all");
     }
     let at = |fraction: f64| latencies[((latencies.len() - 1) as f64 * fraction) as usize];
-    Ok(Report { rate: latencies.len() as f64 / duration.as_secs_f64(), median_us: at(0.5), p99_us: at(0.99) })
+    Ok(Report { answers, rate: latencies.len() as f64 / duration.as_secs_f64(), median_us: at(0.5), p99_us: at(0.99) })
 }
 
 impl Connection {

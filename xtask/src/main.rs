@@ -17,8 +17,8 @@ usage: cargo xtask COMMAND
   prepush          the quick part: format, lints, layers, unsafe code, unit tests
   layers           may each crate depend on what it depends on?
   unsafe-check     does unsafe code stay where it belongs, and does every file say what it is?
-  bench [PART]...  the numbers of SPECIFICATION.md beside their references, as a table; parts are sizes, start, costs,
-                   memory, http, entropy
+  bench [PART]...  the numbers of SPECIFICATION.md beside their references, as a table; parts are sizes, start, fleet,
+                   crowd, costs, memory, http, entropy
   nested           the guests on the KVM of an emulated AMD CPU, with and without nested page tables (minutes)";
 
 fn main() -> ExitCode {

@@ -1,6 +1,6 @@
 //! The least memory with which a machine does its work.
 
-use super::http::{Served, THOUSAND};
+use super::served::{Served, THOUSAND};
 use super::start::run;
 use super::{Row, Subjects};
 use anyhow::{Result, bail};

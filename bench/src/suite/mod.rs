@@ -5,13 +5,17 @@
 
 mod costs;
 mod entropy;
+mod fleet;
 mod http;
 mod memory;
+mod monitor;
+mod served;
 mod sizes;
 mod start;
 mod subjects;
 
 pub use subjects::Subjects;
+pub(crate) use subjects::finish;
 
 use anyhow::Result;
 use std::fmt::Write;
@@ -41,7 +45,7 @@ impl Row {
 }
 
 /// Which part of the benchmark to run.
-pub const PARTS: [&str; 6] = ["sizes", "start", "costs", "memory", "http", "entropy"];
+pub const PARTS: [&str; 8] = ["sizes", "start", "fleet", "crowd", "costs", "memory", "http", "entropy"];
 
 /// Runs the named parts (all, if none is named) and gives the table.
 pub fn run(subjects: &Subjects, parts: &[String]) -> Result<String> {
@@ -51,7 +55,13 @@ pub fn run(subjects: &Subjects, parts: &[String]) -> Result<String> {
         eprintln!("measuring: {part}");
         rows.extend(match part {
             "sizes" => sizes::rows(subjects)?,
-            "start" => start::rows(subjects)?,
+            "start" => {
+                let mut all = start::rows(subjects)?;
+                all.extend(monitor::rows(subjects)?);
+                all
+            }
+            "fleet" => fleet::rows(subjects)?,
+            "crowd" => fleet::crowds(subjects)?,
             "costs" => costs::rows(subjects)?,
             "memory" => memory::rows(subjects)?,
             "entropy" => entropy::rows(subjects)?,

@@ -55,7 +55,7 @@ pub(super) fn length(path: &Path) -> Result<u64> {
 }
 
 /// Runs a command to its end and gives its standard output; its failure is an error with what it said.
-pub(super) fn finish(command: &mut Command) -> Result<String> {
+pub(crate) fn finish(command: &mut Command) -> Result<String> {
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {:?}", command.get_program()))?;
     if !output.status.success() {

@@ -85,7 +85,7 @@ fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
     };
     drop((kvm, vm));
     keep(vcpu)?;
-    let tender = child::tender(Kvm { tables, task_type: start.task_type }, layout, &rings, own_clock)?;
+    let tender = child::tender(Kvm { tables, task_type: start.task_type, exits: 0 }, layout, &rings, own_clock)?;
     // SAFETY: as above; it lies in that page.
     unsafe {
         signals::install(&child::stacks(0)?, exit, layout.host_span(Span { end: layout.arena.end, ..layout.image }))?

@@ -48,6 +48,8 @@ pub(super) struct Kvm {
     pub(super) tables: Tables,
     /// The task state's type. KVM says "busy" whatever it was given.
     pub(super) task_type: u8,
+    /// How often the guest came out of `KVM_RUN`, for whatever reason.
+    pub(super) exits: u64,
 }
 
 impl Platform for Kvm {
@@ -70,6 +72,10 @@ impl Platform for Kvm {
 
     fn set_slices(&mut self, on: bool) {
         system::set_timer(signals::TIMER, if on { SLICE_US } else { WATCH_US });
+    }
+
+    fn exits(&self) -> Option<u64> {
+        Some(self.exits)
     }
 }
 
@@ -110,6 +116,7 @@ impl Machine {
         loop {
             // SAFETY: the request takes no argument.
             let result = unsafe { system::ioctl(DESCRIPTOR, KVM_RUN, 0) };
+            self.tender.platform.exits += 1;
             match i32::try_from(-result).unwrap_or(errno::EINVAL) {
                 0 => self.exit(),
                 errno::EINTR => self.interrupted(),

@@ -26,7 +26,8 @@ use host_device::net::Net;
 use host_device::system;
 use std::os::fd::RawFd;
 
-/// With this variable in the tool's environment, a machine that ends says how long it took from entry to `main`.
+/// With this variable in the tool's environment, a machine that ends says how long it took from entry to `main`, and
+/// under KVM how often it came out.
 const MARKS: &str = "AMPOULE_MARKS";
 /// Sockets that a machine may have; the memory for them is there when it is used.
 const SOCKETS: usize = 16384;

@@ -51,6 +51,11 @@ pub(crate) trait Platform {
 
     /// The guest wants slices, or no more.
     fn set_slices(&mut self, on: bool);
+
+    /// How often the guest came out to the monitor, where that is an event of its own.
+    fn exits(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The far side of the gate.
@@ -65,7 +70,7 @@ pub(crate) struct Tender<P> {
     pub(crate) channel: Channel,
     pub(crate) hostnet: Option<Hostnet>,
     pub(crate) frames: Option<Net>,
-    /// Where somebody wants to know how long the guest takes to `main`.
+    /// Where somebody wants to know how long the guest takes to `main`, and how often it came out.
     pub(crate) marks: Option<Moment>,
 }
 
@@ -130,8 +135,8 @@ impl<P: Platform> Tender<P> {
         unsafe { &*self.layout.host(self.layout.vcpu.start).cast::<Vcpu>() }
     }
 
-    /// Says how long the guest took from its entry to `main`, if somebody asked and it got there. Its marks are TSC values;
-    /// the time since the tender was made gives the counter's rate.
+    /// Says how long the guest took from its entry to `main`, and how often it came out, if somebody asked and it got there.
+    /// Its marks are TSC values; the time since the tender was made gives the counter's rate.
     fn say_marks(&self) {
         let Some(start) = self.marks else { return };
         let (end, [entry, main]) = (Moment::now(), &self.vcpu().marks);
@@ -140,6 +145,9 @@ impl<P: Platform> Tender<P> {
         let ns = u128::from(ticks) * u128::from(end.ns - start.ns) / u128::from(rate);
         let mut line = Text { bytes: [0; 512], length: 0 };
         let _ = line.write_fmt(format_args!("entry to main: {ns} ns\n"));
+        if let Some(exits) = self.platform.exits() {
+            let _ = line.write_fmt(format_args!("exits: {exits}\n"));
+        }
         system::write(2, line.bytes.as_ptr(), line.length);
     }
 
