@@ -24,6 +24,8 @@ pub(crate) struct Parent<'a> {
     digest: [u8; 32],
     child: Child,
     control: OwnedFd,
+    /// The child has closed its end.
+    hung_up: bool,
     signals: Signals,
     /// `None`: the manifest gives no network.
     sockets: Option<HostSockets>,
@@ -56,6 +58,7 @@ impl<'a> Parent<'a> {
             digest: program.header.digest,
             child,
             control,
+            hung_up: false,
             signals,
             sockets,
             lookups: HashMap::new(),
@@ -72,7 +75,11 @@ impl<'a> Parent<'a> {
     pub(crate) fn stay(mut self) -> Result<Outcome, Error> {
         let mut buffer = vec![0; MESSAGE_MAX];
         loop {
-            let mut watched = vec![self.child.handle.as_fd(), self.control.as_fd(), self.signals.handle.as_fd()];
+            let mut watched = vec![self.child.handle.as_fd(), self.signals.handle.as_fd()];
+            // Hung up it would be ready for ever, and the child has not ended before KVM has given its memory back.
+            if !self.hung_up {
+                watched.push(self.control.as_fd());
+            }
             watched.extend(self.lookups.values().filter_map(Lookup::handle));
             let ready = os::poll(&watched, self.options.preempt_ns);
             if self.options.preempt_ns.is_some() {
@@ -111,7 +118,15 @@ impl<'a> Parent<'a> {
 
     /// Deals with everything that the child has said.
     fn listen(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
-        while let Got::Message(length) = os::receive(self.control.as_fd(), buffer) {
+        loop {
+            let length = match os::receive(self.control.as_fd(), buffer) {
+                Got::Message(length) => length,
+                Got::Nothing => return Ok(()),
+                Got::End => {
+                    self.hung_up = true;
+                    return Ok(());
+                }
+            };
             let Some((head, body)) = buffer.get(..length).and_then(Head::split) else { continue };
             match Kind::of(head.kind) {
                 // Before anything that the guest may have had a hand in.
@@ -119,7 +134,6 @@ impl<'a> Parent<'a> {
                 _ => self.hear(head, body),
             }
         }
-        Ok(())
     }
 
     fn hear(&mut self, head: Head, body: &[u8]) {
