@@ -4,7 +4,7 @@ use ampoule as _;
 use std::io::Read;
 
 fn main() {
-    for byte in std::io::stdin().bytes() {
+    for byte in std::io::stdin().lock().bytes() {
         let byte = byte.expect("input");
         println!("key {byte}");
         if byte == b'q' {
