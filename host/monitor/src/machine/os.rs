@@ -175,6 +175,15 @@ pub(crate) fn poll(descriptors: &[BorrowedFd<'_>], timeout_ns: Option<u64>) -> V
     set.iter().map(|p| p.revents != 0).collect()
 }
 
+/// Has the other end of a socket been closed?
+pub(crate) fn has_hung_up(socket: BorrowedFd<'_>) -> bool {
+    let mut set = libc::pollfd { fd: socket.as_raw_fd(), events: 0, revents: 0 };
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the set and the time live through the call.
+    unsafe { libc::ppoll(&raw mut set, 1, &raw const at_once, std::ptr::null()) };
+    set.revents != 0 // only these three are told unasked: POLLHUP, POLLERR, POLLNVAL
+}
+
 /// What a receive gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Got {

@@ -122,10 +122,12 @@ impl<'a> Parent<'a> {
             let length = match os::receive(self.control.as_fd(), buffer) {
                 Got::Message(length) => length,
                 Got::Nothing => return Ok(()),
-                Got::End => {
+                Got::End if os::has_hung_up(self.control.as_fd()) => {
                     self.hung_up = true;
                     return Ok(());
                 }
+                // An empty message looks the same; it makes no sense.
+                Got::End => continue,
             };
             let Some((head, body)) = buffer.get(..length).and_then(Head::split) else { continue };
             match Kind::of(head.kind) {
