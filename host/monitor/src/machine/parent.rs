@@ -145,7 +145,8 @@ impl<'a> Parent<'a> {
                 eprintln!("ampoule: the machine ended: {text}");
                 self.report = Some(text);
             }
-            Some(Kind::NoKvm) => self.no_kvm = Some(String::from_utf8_lossy(body).into_owned()),
+            // From a machine that is made it would be a lie, and have the tool try another way from inside its jail.
+            Some(Kind::NoKvm) if self.jail.is_some() => self.no_kvm = Some(String::from_utf8_lossy(body).into_owned()),
             Some(Kind::Backtrace) => {
                 let frames: Vec<u64> = body
                     .as_chunks::<8>()
