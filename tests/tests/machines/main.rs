@@ -13,6 +13,7 @@ mod limits;
 mod peer;
 mod random;
 mod reproducible;
+mod services;
 mod tap;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     cases.extend(random::cases());
     cases.extend(tap::cases());
     cases.extend(reproducible::cases());
+    cases.extend(services::cases());
     harness::main(cases)
 }
 
