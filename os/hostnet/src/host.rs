@@ -271,6 +271,20 @@ impl HostNet {
         }
     }
 
+    fn take(
+        &self,
+        id: SocketId,
+        buffer: &mut [u8],
+        peek: bool,
+        ancillary: Option<&mut Ancillary>,
+    ) -> Result<Received, Error> {
+        let socket = self.socket(id)?;
+        let mut state = socket.lock();
+        let got = state.receive(buffer, peek, ancillary)?;
+        self.pay(id.0, &mut state);
+        Ok(got)
+    }
+
     fn send_datagram(
         &self,
         number: u32,
@@ -447,19 +461,12 @@ impl Stack for HostNet {
 
     #[inline]
     fn receive(&self, id: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
-        let socket = self.socket(id)?;
-        let mut state = socket.lock();
-        let got = state.receive(buffer, peek, None)?;
-        self.pay(id.0, &mut state);
-        Ok(got)
+        self.take(id, buffer, peek, None)
     }
 
     fn receive_with(&self, id: SocketId, buffer: &mut [u8], peek: bool) -> Result<(Received, Ancillary), Error> {
-        let socket = self.socket(id)?;
-        let mut state = socket.lock();
         let mut ancillary = Ancillary::default();
-        let got = state.receive(buffer, peek, Some(&mut ancillary))?;
-        self.pay(id.0, &mut state);
+        let got = self.take(id, buffer, peek, Some(&mut ancillary))?;
         Ok((got, ancillary))
     }
 

@@ -141,7 +141,7 @@ impl Socket {
             Phase::Fresh | Phase::Connected => {
                 let ended = stream && (self.receive_ended || self.receive_shut);
                 let data = !self.received.is_empty() || !self.datagrams.is_empty();
-                set(data || ended || self.receive_shut || self.error != 0, Ready::READ);
+                set(data || ended || self.receive_shut || stream && self.error != 0, Ready::READ);
                 set(self.has_room() || self.send_shut, Ready::WRITE);
                 set(ended, Ready::READ_END);
                 set(ended && self.send_shut, Ready::HANG_UP);

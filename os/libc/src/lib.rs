@@ -22,6 +22,7 @@ pub mod exit;
 mod fd;
 mod fs;
 pub mod heap;
+mod interfaces;
 pub mod math;
 mod message;
 pub mod mmap;

@@ -138,11 +138,14 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn put(&mut self, level: u32, kind: u32, data: &[u8]) {
-        let length = HEADER + data.len();
-        let Some(room) = self.room.get_mut(self.length..self.length + length) else {
-            self.cut = true;
+        // Where there is room for the header, the data is cut (Linux's `put_cmsg`).
+        let room = self.room.get_mut(self.length..).unwrap_or_default();
+        let length = room.len().min(HEADER + data.len());
+        self.cut |= length < HEADER + data.len();
+        if length < HEADER {
             return;
-        };
+        }
+        let (room, data) = (&mut room[..length], &data[..length - HEADER]);
         room[..8].copy_from_slice(&length.to_ne_bytes());
         room[8..12].copy_from_slice(&level.to_ne_bytes());
         room[12..16].copy_from_slice(&kind.to_ne_bytes());

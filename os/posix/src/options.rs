@@ -70,42 +70,44 @@ enum Who {
     Datagram,
 }
 
+/// What an option may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Values {
+    /// Anything; every number but 0 is 1.
+    Flag,
+    Any,
+    /// From and to.
+    Within(u16, u16),
+    /// The same, and −1 sets the default again.
+    Resets(u16, u16),
+    /// An `int` that is not negative.
+    Natural,
+}
+
 /// An option that is a number.
 pub(crate) struct Entry {
     level: u8,
     name: u8,
     who: Who,
-    /// −1 sets the default again.
-    resets: bool,
-    /// Any number but 0 is 1.
-    is_flag: bool,
-    /// What it may be, from and to.
-    range: (u32, u32),
+    values: Values,
     /// What it is where nobody has set it.
-    pub(crate) default: u32,
+    default: i16,
     /// The stack's.
     pub(crate) stack: Option<SocketOption>,
 }
 
-const fn entry(level: u32, name: u8, who: Who, range: (u32, u32), default: u32, stack: Option<SocketOption>) -> Entry {
-    Entry { level: level as u8, name, who, resets: false, is_flag: false, range, default, stack }
+const fn entry(level: u32, name: u8, who: Who, values: Values, default: i16, stack: Option<SocketOption>) -> Entry {
+    Entry { level: level as u8, name, who, values, default, stack }
 }
 
-const fn flag(level: u32, name: u8, who: Who, default: u32, stack: Option<SocketOption>) -> Entry {
-    Entry { is_flag: true, ..entry(level, name, who, (0, u32::MAX), default, stack) }
-}
-
-const fn resets(entry: Entry) -> Entry {
-    Entry { resets: true, ..entry }
+const fn flag(level: u32, name: u8, who: Who, default: i16, stack: Option<SocketOption>) -> Entry {
+    entry(level, name, who, Flag, default, stack)
 }
 
 use SocketOption as S;
 use Who::{All, Datagram, Stream};
 
-const ANY: (u32, u32) = (0, u32::MAX);
-/// Numbers that are an `int` and not negative.
-const NATURAL: (u32, u32) = (0, i32::MAX as u32);
-const BYTE: (u32, u32) = (0, 255);
+use Values::{Any, Flag, Natural, Resets, Within};
 
 static TABLE: [Entry; 56] = [
     // SO_REUSEADDR: our stacks never hold an address after its socket.
@@ -114,38 +116,38 @@ static TABLE: [Entry; 56] = [
     flag(SOL_SOCKET, 5, All, 0, None),
     flag(SOL_SOCKET, 6, All, 0, Some(S::Broadcast)),
     // SO_SNDBUF, SO_RCVBUF
-    entry(SOL_SOCKET, 7, All, ANY, 0, None),
-    entry(SOL_SOCKET, 8, All, ANY, 0, None),
+    entry(SOL_SOCKET, 7, All, Any, 0, None),
+    entry(SOL_SOCKET, 8, All, Any, 0, None),
     // SO_KEEPALIVE, SO_OOBINLINE, SO_PRIORITY, SO_REUSEPORT
     flag(SOL_SOCKET, 9, All, 0, Some(S::KeepAlive)),
     flag(SOL_SOCKET, 10, All, 0, None),
-    entry(SOL_SOCKET, 12, All, (0, 6), 0, None),
+    entry(SOL_SOCKET, 12, All, Within(0, 6), 0, None),
     flag(SOL_SOCKET, 15, All, 0, Some(S::ReusePort)),
     // SO_RCVLOWAT, SO_INCOMING_CPU, SO_BUSY_POLL
-    entry(SOL_SOCKET, 18, All, NATURAL, 1, None),
-    entry(SOL_SOCKET, 49, All, ANY, u32::MAX, None),
-    entry(SOL_SOCKET, 46, All, NATURAL, 0, None),
+    entry(SOL_SOCKET, 18, All, Any, 1, None),
+    entry(SOL_SOCKET, 49, All, Any, -1, None),
+    entry(SOL_SOCKET, 46, All, Natural, 0, None),
     // IP_TOS, IP_TTL, IP_PKTINFO, IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTTL, IP_RECVTOS, IP_FREEBIND
-    entry(IPPROTO_IP, 1, All, ANY, 0, Some(S::Class)),
-    resets(entry(IPPROTO_IP, 2, All, (1, 255), 64, Some(S::HopLimit))),
+    entry(IPPROTO_IP, 1, All, Any, 0, Some(S::Class)),
+    entry(IPPROTO_IP, 2, All, Resets(1, 255), 64, Some(S::HopLimit)),
     flag(IPPROTO_IP, 8, All, 0, Some(S::ReceiveDestination)),
-    entry(IPPROTO_IP, 10, All, (0, 5), 1, Some(S::MtuDiscover)),
+    entry(IPPROTO_IP, 10, All, Within(0, 5), 1, Some(S::MtuDiscover)),
     flag(IPPROTO_IP, 11, All, 0, None),
     flag(IPPROTO_IP, 12, All, 0, None),
     flag(IPPROTO_IP, 13, All, 0, Some(S::ReceiveClass)),
     flag(IPPROTO_IP, 15, All, 0, None),
     // IP_BIND_ADDRESS_NO_PORT, IP_MULTICAST_TTL, IP_MULTICAST_LOOP, IP_MULTICAST_ALL
     flag(IPPROTO_IP, 24, All, 0, None),
-    resets(entry(IPPROTO_IP, 33, Datagram, BYTE, 1, None)),
+    entry(IPPROTO_IP, 33, Datagram, Resets(0, 255), 1, None),
     flag(IPPROTO_IP, 34, All, 1, None),
     flag(IPPROTO_IP, 49, All, 1, None),
     // IPV6_UNICAST_HOPS, IPV6_MULTICAST_IF, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP
-    resets(entry(IPPROTO_IPV6, 16, All, BYTE, 64, Some(S::HopLimit))),
-    entry(IPPROTO_IPV6, 17, All, (0, 2), 0, None),
-    resets(entry(IPPROTO_IPV6, 18, Datagram, BYTE, 1, None)),
-    entry(IPPROTO_IPV6, 19, All, (0, 1), 1, None),
+    entry(IPPROTO_IPV6, 16, All, Resets(0, 255), 64, Some(S::HopLimit)),
+    entry(IPPROTO_IPV6, 17, All, Within(0, 2), 0, None),
+    entry(IPPROTO_IPV6, 18, Datagram, Resets(0, 255), 1, None),
+    entry(IPPROTO_IPV6, 19, All, Within(0, 1), 1, None),
     // IPV6_MTU_DISCOVER, IPV6_RECVERR, IPV6_V6ONLY
-    entry(IPPROTO_IPV6, 23, All, (0, 5), 1, Some(S::MtuDiscover)),
+    entry(IPPROTO_IPV6, 23, All, Within(0, 5), 1, Some(S::MtuDiscover)),
     flag(IPPROTO_IPV6, 25, All, 0, None),
     flag(IPPROTO_IPV6, 26, All, 0, Some(S::OnlyV6)),
     // IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_DONTFRAG, IPV6_RECVTCLASS, IPV6_TCLASS, IPV6_FREEBIND
@@ -153,30 +155,30 @@ static TABLE: [Entry; 56] = [
     flag(IPPROTO_IPV6, 51, All, 0, None),
     flag(IPPROTO_IPV6, 62, All, 0, None),
     flag(IPPROTO_IPV6, 66, All, 0, Some(S::ReceiveClass)),
-    resets(entry(IPPROTO_IPV6, 67, All, BYTE, 0, Some(S::Class))),
+    entry(IPPROTO_IPV6, 67, All, Resets(0, 255), 0, Some(S::Class)),
     flag(IPPROTO_IPV6, 78, All, 0, None),
     // TCP_NODELAY, TCP_MAXSEG, TCP_CORK
     flag(IPPROTO_TCP, 1, Stream, 0, None),
-    entry(IPPROTO_TCP, 2, Stream, (88, 32767), 536, Some(S::MaxSegment)),
+    entry(IPPROTO_TCP, 2, Stream, Within(88, 32767), 536, Some(S::MaxSegment)),
     flag(IPPROTO_TCP, 3, Stream, 0, None),
     // TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT (Linux's limits: net/tcp.h), TCP_SYNCNT, TCP_LINGER2, TCP_DEFER_ACCEPT
-    entry(IPPROTO_TCP, 4, Stream, (1, 32767), 7200, Some(S::KeepIdle)),
-    entry(IPPROTO_TCP, 5, Stream, (1, 32767), 75, Some(S::KeepInterval)),
-    entry(IPPROTO_TCP, 6, Stream, (1, 127), 9, Some(S::KeepCount)),
-    entry(IPPROTO_TCP, 7, Stream, (1, 127), 6, None),
-    entry(IPPROTO_TCP, 8, Stream, ANY, 60, None),
-    entry(IPPROTO_TCP, 9, Stream, ANY, 0, None),
+    entry(IPPROTO_TCP, 4, Stream, Within(1, 32767), 7200, Some(S::KeepIdle)),
+    entry(IPPROTO_TCP, 5, Stream, Within(1, 32767), 75, Some(S::KeepInterval)),
+    entry(IPPROTO_TCP, 6, Stream, Within(1, 127), 9, Some(S::KeepCount)),
+    entry(IPPROTO_TCP, 7, Stream, Within(1, 127), 6, None),
+    entry(IPPROTO_TCP, 8, Stream, Any, 60, None),
+    entry(IPPROTO_TCP, 9, Stream, Any, 0, None),
     // TCP_QUICKACK, TCP_THIN_LINEAR_TIMEOUTS, TCP_THIN_DUPACK, TCP_USER_TIMEOUT, TCP_FASTOPEN, TCP_NOTSENT_LOWAT
     flag(IPPROTO_TCP, 12, Stream, 1, None),
-    entry(IPPROTO_TCP, 16, Stream, (0, 1), 0, None),
-    entry(IPPROTO_TCP, 17, Stream, (0, 1), 0, None),
-    entry(IPPROTO_TCP, 18, Stream, NATURAL, 0, None),
-    entry(IPPROTO_TCP, 23, Stream, NATURAL, 0, None),
-    entry(IPPROTO_TCP, 25, Stream, ANY, u32::MAX, None),
+    entry(IPPROTO_TCP, 16, Stream, Within(0, 1), 0, None),
+    entry(IPPROTO_TCP, 17, Stream, Within(0, 1), 0, None),
+    entry(IPPROTO_TCP, 18, Stream, Natural, 0, None),
+    entry(IPPROTO_TCP, 23, Stream, Natural, 0, None),
+    entry(IPPROTO_TCP, 25, Stream, Any, 0, None),
     // UDP_CORK, UDP_NO_CHECK6_TX, UDP_SEGMENT, UDP_GRO
     flag(IPPROTO_UDP, 1, Datagram, 0, None),
     flag(IPPROTO_UDP, 101, Datagram, 0, None),
-    entry(IPPROTO_UDP, UDP_SEGMENT as u8, Datagram, (0, 65535), 0, None),
+    entry(IPPROTO_UDP, 103, Datagram, Within(0, 65535), 0, None),
     flag(IPPROTO_UDP, 104, Datagram, 0, Some(S::ReceiveJoined)),
 ];
 
@@ -190,6 +192,16 @@ pub(crate) fn find(level: u32, name: u32, v6: bool, is_stream: bool) -> Option<(
     has.then_some((index as u8, entry))
 }
 
+/// Does a socket of IPv4 have options of this level at all?
+pub(crate) fn has_level(level: u32, is_stream: bool) -> bool {
+    match level {
+        SOL_SOCKET | IPPROTO_IP => true,
+        IPPROTO_TCP => is_stream,
+        IPPROTO_UDP => !is_stream,
+        _ => false,
+    }
+}
+
 /// The entry at a place of the table.
 pub(crate) fn at(index: u8) -> Option<&'static Entry> {
     TABLE.get(usize::from(index))
@@ -197,22 +209,32 @@ pub(crate) fn at(index: u8) -> Option<&'static Entry> {
 
 impl Entry {
     /// What a program that sets `value` gets.
-    pub(crate) fn check(&self, value: &[u8]) -> Result<u32> {
+    pub(crate) fn check(&self, value: &[u8], is_stream: bool) -> Result<u32> {
         let number = number(self.level.into(), value)?;
-        let (name, level) = (u32::from(self.name), u32::from(self.level));
+        let within = |from: u16, to: u16| match (u32::from(from)..=u32::from(to)).contains(&number) {
+            true => Ok(number),
+            false => Err(Errno::INVAL),
+        };
+        let number = match self.values {
+            Flag => (number != 0).into(),
+            Any => number,
+            Natural if (number as i32) < 0 => return Err(Errno::INVAL),
+            Natural => number,
+            Resets(..) if number == u32::MAX => self.default as u32,
+            Resets(from, to) | Within(from, to) => within(from, to)?,
+        };
         // Linux doubles what is asked for, within its limits.
         let buffer = |least: u32| number.min(DEFAULT_BUFFER).saturating_mul(2).max(least);
-        match (level, name) {
-            _ if self.resets && number == u32::MAX => Ok(self.default),
-            _ if self.is_flag => Ok((number != 0).into()),
-            _ if !(self.range.0..=self.range.1).contains(&number) => Err(Errno::INVAL),
-            (SOL_SOCKET, SO_SNDBUF) => Ok(buffer(LEAST_SEND_BUFFER)),
-            (SOL_SOCKET, SO_RCVBUF) => Ok(buffer(LEAST_RECEIVE_BUFFER)),
-            (SOL_SOCKET, 18) => Ok(number.max(1)),
-            (IPPROTO_IP, 1) => Ok(number & 255),
-            (IPPROTO_TCP, 9) => Ok(deferral(number)),
-            _ => Ok(number),
-        }
+        Ok(match (u32::from(self.level), u32::from(self.name)) {
+            (SOL_SOCKET, SO_SNDBUF) => buffer(LEAST_SEND_BUFFER),
+            (SOL_SOCKET, SO_RCVBUF) => buffer(LEAST_RECEIVE_BUFFER),
+            // SO_RCVLOWAT
+            (SOL_SOCKET, 18) => number.clamp(1, i32::MAX as u32),
+            // TCP sets the ECN bits itself.
+            (IPPROTO_IP, 1) | (IPPROTO_IPV6, 67) => number & if is_stream { 0xfc } else { 0xff },
+            (IPPROTO_TCP, 9) => deferral(number),
+            _ => number,
+        })
     }
 
     /// What it is where nobody has set it.
@@ -221,15 +243,23 @@ impl Entry {
             (SOL_SOCKET, SO_SNDBUF) if is_stream => STREAM_SEND_BUFFER,
             (SOL_SOCKET, SO_RCVBUF) if is_stream => STREAM_RECEIVE_BUFFER,
             (SOL_SOCKET, SO_SNDBUF | SO_RCVBUF) => DEFAULT_BUFFER,
-            _ => self.default,
+            _ => i32::from(self.default) as u32,
         }
     }
 }
 
-/// `TCP_DEFER_ACCEPT` in seconds, as Linux rounds it up to whole retransmissions (1, 3, 7, 15, …).
+/// `TCP_DEFER_ACCEPT` in seconds, as Linux rounds it up to whole retransmissions, of which there are 255 at most: after 1 s,
+/// 2 s, 4 s more, and so on, and in the end every 120 s.
 fn deferral(seconds: u32) -> u32 {
-    let steps = (seconds.min(i32::MAX as u32) + 1).next_power_of_two() - 1;
-    if (seconds as i32) < 0 { 0 } else { steps }
+    let (mut sum, mut pause) = (0, 1);
+    for _ in 0..255 {
+        if sum as i32 >= seconds as i32 {
+            break;
+        }
+        sum += pause;
+        pause = (pause * 2).min(120);
+    }
+    sum
 }
 
 /// The value of an integer option; the kernel also takes a single byte for the IP level.
@@ -259,9 +289,10 @@ pub(crate) fn set_common(level: u32, name: u32, value: &[u8], timeouts: &Timeout
         (SOL_SOCKET, SO_SNDTIMEO | SO_SNDTIMEO_NEW) => timeouts.send_ns.store(interval_ns(value)?, Relaxed),
         (SOL_SOCKET, _) if family == crate::socket::AF_UNIX => {
             find(level, name, false, false)
-                .map_or(Err(Errno::NOPROTOOPT), |(_, entry)| entry.check(value).map(drop))?;
+                .map_or(Err(Errno::NOPROTOOPT), |(_, entry)| entry.check(value, false).map(drop))?;
         }
         _ if level != SOL_SOCKET && family == crate::socket::AF_UNIX => return Err(Errno::OPNOTSUPP),
+        (SOL_SOCKET, _) if value.len() < 4 => return Err(Errno::INVAL),
         _ => return Err(Errno::NOPROTOOPT),
     }
     Ok(())
@@ -348,7 +379,7 @@ mod tests {
     fn values_are_linux_s() {
         let set = |level, name, value: i32| {
             let (_, entry) = find(level, name, true, level != IPPROTO_UDP).expect("known");
-            entry.check(&value.to_ne_bytes())
+            entry.check(&value.to_ne_bytes(), false)
         };
         assert_eq!(set(SOL_SOCKET, SO_RCVBUF, 10_000), Ok(20_000));
         assert_eq!(set(SOL_SOCKET, SO_RCVBUF, 1), Ok(2304));

@@ -2,7 +2,7 @@
 
 use device::{Ancillary, Family, How, Kind as Type, Ready, SocketId, SocketOption, Stack};
 
-use super::{Connect, End, Inet, hint, outer};
+use super::{Connect, ENDS, End, Inet, hint, outer};
 use crate::ancillary::Wants;
 use crate::errno::{Errno, Result};
 use crate::events;
@@ -13,6 +13,7 @@ use crate::outside;
 use crate::socket::{AF_INET, AF_INET6, Address, DATAGRAM, Received, STREAM, Socket};
 use crate::stat::{self, Stat};
 use core::net::SocketAddr;
+use device::Watch as _;
 
 impl File for Inet {
     #[inline]
@@ -29,6 +30,9 @@ impl File for Inet {
         let mut ready = None;
         for (stack, id) in self.present() {
             ready = Some(ready.unwrap_or_default() | stack.ready(id));
+        }
+        if self.kind == Type::Stream && self.state.lock().refusal != 0 {
+            return events::READABLE | events::WRITABLE | events::RDHUP | events::ERR | events::HUP;
         }
         match (ready, self.kind) {
             (Some(ready), _) => events::of(ready),
@@ -58,6 +62,11 @@ impl File for Inet {
     }
 }
 
+/// A stream that is not connected, a listener too, has nobody to send to (`EPIPE`).
+fn nobody(error: Errno) -> Errno {
+    if error == Errno::NOTCONN { Errno::PIPE } else { error }
+}
+
 /// Sends, with what goes along if there is something.
 #[inline]
 fn put(stack: &dyn Stack, id: SocketId, bytes: &[u8], to: Option<SocketAddr>, ancillary: &Ancillary) -> Result<usize> {
@@ -75,25 +84,13 @@ impl Socket for Inet {
 
     #[inline]
     fn receive(&self, buffer: &mut [u8], peek: bool) -> Result<Received> {
-        self.take(|stack, id| Ok(stack.receive(id, buffer, peek)?))
+        self.take(buffer, peek, None)
     }
 
     fn receive_with(&self, buffer: &mut [u8], peek: bool) -> Result<(Received, Ancillary)> {
-        let mut along = (Ancillary::default(), None);
-        let received = self.take(|stack, id| {
-            let (received, ancillary) = stack.receive_with(id, buffer, peek)?;
-            along = (ancillary, stack.local(id).ok());
-            Ok(received)
-        })?;
-        let (mut ancillary, local) = along;
-        // A stack that does not tell where a datagram was sent to: to the address that the socket is bound to, or, where
-        // that is all of them, whichever of this machine's the sender reaches.
-        ancillary.local = ancillary.local.or_else(|| match (local?.ip(), received.from) {
-            (ip, _) if !ip.is_unspecified() => Some(ip),
-            (_, Some(Address::Inet(from))) if from.ip().to_canonical().is_loopback() => Some(from.ip()),
-            _ => None,
-        });
-        Ok((received, ancillary))
+        let mut along = Ancillary::default();
+        let received = self.take(buffer, peek, Some(&mut along))?;
+        Ok((received, along))
     }
 
     fn wants(&self) -> Wants {
@@ -121,7 +118,7 @@ impl Socket for Inet {
         let to = match to {
             // A stream's destination is where it is connected to; Linux ignores the address as well.
             Some(Address::Inet(address)) if self.kind == Type::Datagram => {
-                Some(Inet::destination(self.of_family(address)?))
+                Some(Inet::destination(self.peer_of_family(address)?))
             }
             Some(Address::Unix) => return Err(Errno::AFNOSUPPORT),
             _ => None,
@@ -130,7 +127,8 @@ impl Socket for Inet {
             let missing = if self.kind == Type::Stream { Errno::PIPE } else { Errno::DESTADDRREQ };
             let connected = self.at(End::Outer).or_else(|| self.at(End::Inner));
             let (stack, id) = connected.ok_or(missing)?;
-            return put(stack, id, bytes, None, &ancillary);
+            let sent = put(stack, id, bytes, None, &ancillary);
+            return if self.kind == Type::Stream { sent.map_err(nobody) } else { sent };
         };
         if address.port() == 0 {
             return Err(Errno::INVAL);
@@ -194,8 +192,24 @@ impl Socket for Inet {
             let (stack, id) = self.ensure(end)?;
             stack.bind(id, address)?;
         }
-        self.state.lock().bound = true;
+        let mut state = self.state.lock();
+        state.bound = true;
+        state.at = Some(address);
         Ok(())
+    }
+
+    fn disconnect(&self) -> Result<()> {
+        ENDS.into_iter().for_each(|end| self.forget(end));
+        let at = {
+            let mut state = self.state.lock();
+            state.bound = false;
+            state.listening = false;
+            state.connect = Connect::Not;
+            state.refusal = 0;
+            state.at.take()
+        };
+        // What the program has bound stays bound.
+        at.map_or(Ok(()), |at| self.bind(at))
     }
 
     fn listen(&self, backlog: u32) -> Result<()> {
@@ -216,7 +230,7 @@ impl Socket for Inet {
     }
 
     fn connect(&self, address: SocketAddr) -> Result<()> {
-        let address = Inet::destination(self.of_family(address)?);
+        let address = Inet::destination(self.peer_of_family(address)?);
         if self.kind == Type::Stream {
             let mut state = self.state.lock();
             match state.connect {
@@ -237,22 +251,35 @@ impl Socket for Inet {
             self.forget(if end == End::Inner { End::Outer } else { End::Inner });
             Ok(stack.connect(id, address)?)
         });
+        let mut state = self.state.lock();
         // Linux never ends a stream's connect within the call that begins it, not even inside the machine.
         let result = match (result, self.kind) {
             (Ok(()), Type::Stream) => Err(Errno::INPROGRESS),
+            (Err(Errno::CONNREFUSED), Type::Stream) => {
+                state.refusal = Errno::CONNREFUSED.0 as u32;
+                Err(Errno::INPROGRESS)
+            }
             (result, _) => result,
         };
-        let mut state = self.state.lock();
         state.connect = match result {
             Ok(()) => Connect::Done,
             Err(Errno::INPROGRESS) => Connect::Started,
             Err(_) => Connect::Not,
         };
         state.bound |= result.is_ok() || result == Err(Errno::INPROGRESS);
+        let refused = state.refusal != 0;
+        drop(state);
+        if refused {
+            self.observers.changed();
+        }
         result
     }
 
     fn connected(&self) -> Result<()> {
+        match self.take_refusal() {
+            0 => {}
+            errno => return Err(Errno(errno as i32)),
+        }
         let (stack, id) = self.at(End::Outer).or_else(|| self.at(End::Inner)).ok_or(Errno::NOTCONN)?;
         let ready = stack.ready(id);
         let broken = ready.0 & (Ready::ERROR | Ready::HANG_UP).0 != 0;

@@ -16,7 +16,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use device::{Family, Kind as Type, SocketId, Stack};
+use device::{Ancillary, Family, Kind as Type, SocketId, Stack};
 use sync::{Once, SpinLock};
 
 use crate::errno::{Errno, Result};
@@ -87,7 +87,11 @@ struct Inet {
 #[derive(Default)]
 struct State {
     bound: bool,
+    /// The address that the program bound, for a datagram socket that leaves its peer.
+    at: Option<SocketAddr>,
     listening: bool,
+    /// Why a connect failed on the spot; told as if it had failed later, as it does on Linux.
+    refusal: u32,
     connect: Connect,
     /// Options by their place in the table; set again at an end that is opened later.
     options: Vec<(u8, u32)>,
@@ -223,11 +227,20 @@ impl Inet {
         result
     }
 
-    /// Receives from whichever end has something.
-    #[inline]
-    fn take(&self, mut ask: impl FnMut(&'static dyn Stack, SocketId) -> Result<device::Received>) -> Result<Received> {
+    /// Receives from whichever end has something, and what came along where that is asked for.
+    fn take(&self, buffer: &mut [u8], peek: bool, mut along: Option<&mut Ancillary>) -> Result<Received> {
         let got = self.either(|end, stack, id| {
-            let got = ask(stack, id)?;
+            let got = match &mut along {
+                None => stack.receive(id, buffer, peek)?,
+                Some(along) => {
+                    let (got, ancillary) = stack.receive_with(id, buffer, peek)?;
+                    **along = ancillary;
+                    // Where a stack does not tell where a datagram was sent to, it was to the address of the socket.
+                    let bound = || stack.local(id).ok().map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
+                    along.local = along.local.or_else(bound);
+                    got
+                }
+            };
             if let (End::Outer, Some(from)) = (end, got.from.filter(|from| from.ip().is_loopback())) {
                 self.state.lock().remember(from);
             }
@@ -280,10 +293,32 @@ impl Inet {
 
     /// `address` as this socket's stack is to see it, or why it cannot be one of its family.
     fn of_family(&self, address: SocketAddr) -> Result<SocketAddr> {
-        if matches!(self.family, Family::V4) != address.is_ipv4() {
-            return Err(Errno::AFNOSUPPORT);
+        match (self.family, address) {
+            (Family::V4, SocketAddr::V6(_)) => Err(Errno::AFNOSUPPORT),
+            // Linux finds it too short.
+            (Family::V6, SocketAddr::V4(_)) => Err(Errno::INVAL),
+            _ => Ok(address),
         }
-        Ok(address)
+    }
+
+    /// The same for a peer: a datagram socket of IPv6 also takes an IPv4 address as it is.
+    fn peer_of_family(&self, address: SocketAddr) -> Result<SocketAddr> {
+        match (self.family, self.kind, address) {
+            (Family::V6, Type::Datagram, SocketAddr::V4(v4)) => {
+                Ok(SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()))
+            }
+            _ => self.of_family(address),
+        }
+    }
+
+    /// The errno of a connect that failed on the spot, or 0; taken.
+    fn take_refusal(&self) -> u32 {
+        let mut state = self.state.lock();
+        let refusal = core::mem::take(&mut state.refusal);
+        if refusal != 0 {
+            state.connect = Connect::Not;
+        }
+        refusal
     }
 
     /// The wildcard as a destination is the loopback address.

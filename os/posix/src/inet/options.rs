@@ -4,7 +4,7 @@ use device::{Family, Kind as Type, SocketOption};
 
 use super::Inet;
 use crate::errno::{Errno, Result};
-use crate::options::{self, IPPROTO_UDP, SO_ACCEPTCONN, SO_ERROR, SO_LINGER, SOL_SOCKET, UDP_SEGMENT};
+use crate::options::{self, IPPROTO_IP, IPPROTO_UDP, SO_ACCEPTCONN, SO_ERROR, SO_LINGER, SOL_SOCKET, UDP_SEGMENT};
 use crate::socket::Socket;
 
 /// Where `SO_LINGER`, which is no number, stands among the options that a socket remembers: seconds + 1, 0 for off.
@@ -66,7 +66,9 @@ impl Inet {
         let (index, option, number) = match (level, name) {
             (SOL_SOCKET, SO_LINGER) => (LINGER, Some(SocketOption::Linger), linger(value)?),
             _ => match self.find(level, name) {
-                Some((index, entry)) => (index, entry.stack, entry.check(value)?),
+                Some((index, entry)) => (index, entry.stack, entry.check(value, self.kind == Type::Stream)?),
+                // A stream has no use for it, and Linux says so in another way.
+                None if (level, name) == (IPPROTO_IP, 33) => return Err(Errno::INVAL),
                 None => return options::set_common(level, name, value, &self.timeouts, self.family_and_type().0),
             },
         };
@@ -99,10 +101,16 @@ impl Inet {
             (SOL_SOCKET, SO_ACCEPTCONN) => return options::give(value, self.state.lock().listening.into()),
             _ => {}
         }
-        let Some((index, entry)) = self.find(level, name) else {
+        let (v6, is_stream) = (self.family == Family::V6, self.kind == Type::Stream);
+        if !v6 && !options::has_level(level, is_stream) {
+            return Err(Errno::OPNOTSUPP);
+        }
+        // What only datagrams have can be asked for all the same.
+        let found = self.find(level, name).or_else(|| options::find(level, name, v6, !is_stream));
+        let Some((index, entry)) = found else {
             return options::get_common(level, name, value, &self.timeouts, self.family_and_type());
         };
-        let mut number = self.at_index(index).unwrap_or_else(|| entry.initial(self.kind == Type::Stream));
+        let mut number = self.at_index(index).unwrap_or_else(|| entry.initial(is_stream));
         // What the network has found out.
         if entry.stack == Some(SocketOption::MaxSegment) {
             number = self
@@ -115,8 +123,9 @@ impl Inet {
 
     /// The errno that waits to be told, or 0; told once.
     fn pending_error(&self) -> u32 {
+        let refused = self.take_refusal();
         let errors = self.present().map(|(stack, id)| stack.option(id, SocketOption::Error).unwrap_or(0));
-        errors.into_iter().find(|error| *error != 0).unwrap_or(0)
+        [refused].into_iter().chain(errors).find(|error| *error != 0).unwrap_or(0)
     }
 }
 
