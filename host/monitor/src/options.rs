@@ -38,6 +38,8 @@ pub struct Options {
     pub notify: Option<fn(&Notice)>,
     /// The image's debug file, by which backtraces get names. It need not exist.
     pub debug: Option<PathBuf>,
+    /// A file to make, in which the machine keeps its [`Counters`](crate::Counters) up to date. Not under QEMU.
+    pub counters: Option<PathBuf>,
     /// Deliver a slice this often (ns) whatever the guest asks for. For tests of pre-emption; the guest's own slices
     /// end with the kernel's tick, some 4 ms.
     pub preempt_ns: Option<u64>,
@@ -54,6 +56,7 @@ impl Default for Options {
             network: Network::Own,
             notify: None,
             debug: None,
+            counters: None,
             preempt_ns: None,
         }
     }

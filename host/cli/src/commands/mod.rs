@@ -10,7 +10,9 @@ mod logs;
 mod new;
 mod ps;
 mod run;
+mod table;
 mod target;
+mod top;
 
 use crate::Failure;
 use crate::arguments::Command;
@@ -22,6 +24,7 @@ pub fn perform(command: Command) -> Result<u8, Failure> {
         Command::Build(arguments) => build::perform(&arguments),
         Command::Run(arguments) => run::perform(arguments),
         Command::Ps(arguments) => ps::perform(&arguments),
+        Command::Top(arguments) => top::perform(&arguments),
         Command::Logs(arguments) => logs::perform(&arguments),
         Command::Stop(arguments) => end::stop(&arguments),
         Command::Kill(arguments) => end::kill(&arguments),

@@ -32,6 +32,7 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     let image = if is_ours { super::target::open_unhashed(&path)? } else { super::target::open(&path)? };
     let mut options = options(&arguments, image.manifest())?;
     options.debug = Some(path.with_extension("debug"));
+    options.counters = runner::counters();
     let is_whole = is_ours.then_some(image::is_whole as fn(&[u8]) -> bool);
     let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole };
     if arguments.explain_jail {

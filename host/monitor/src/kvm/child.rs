@@ -85,7 +85,8 @@ fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
     };
     drop((kvm, vm));
     keep(vcpu)?;
-    let tender = child::tender(Kvm { tables, task_type: start.task_type, exits: 0 }, layout, &rings, own_clock)?;
+    let platform = Kvm { tables, task_type: start.task_type, exits: 0 };
+    let tender = child::tender(platform, layout, &rings, own_clock, plan.counters)?;
     // SAFETY: as above; it lies in that page.
     unsafe {
         signals::install(&child::stacks(0)?, exit, layout.host_span(Span { end: layout.arena.end, ..layout.image }))?

@@ -13,6 +13,7 @@ use super::tender::{
 };
 use super::tender::{Moment, Platform, Tender};
 use super::upcall::Upcall;
+use crate::counters::Page;
 use crate::{Error, Program};
 use abi::PAGE_SIZE;
 use abi::address::BusAddr;
@@ -49,6 +50,8 @@ pub(crate) struct Plan<'a> {
     /// The network device's, if there is one; it is moved too.
     pub(crate) interface: Option<RawFd>,
     pub(crate) parent: i32,
+    /// Where to count, if somebody wants to know.
+    pub(crate) counters: Option<&'static Page>,
 }
 
 /// Waits until the parent has found the image whole, and tells it that the machine is made. If the image is not, the parent
@@ -198,6 +201,7 @@ pub(crate) fn tender<P: Platform>(
     layout: Layout,
     rings: &Rings,
     clock: Clock,
+    counters: Option<&'static Page>,
 ) -> Result<Tender<P>, Error> {
     // SAFETY: the arena and the rings stay mapped for the process's life; the tender only copies and uses rings.
     let (ram, console) = unsafe {
@@ -237,6 +241,9 @@ pub(crate) fn tender<P: Platform>(
         clock,
         upcall: Upcall::default(),
         channel: Channel::new(buffer, CONTROL_SET, network),
+        counters,
+        calls: 0,
+        waits: 0,
         marks: std::env::var_os(MARKS).map(|_| Moment::now()),
     })
 }

@@ -30,6 +30,7 @@ pub(crate) mod tender;
 pub(crate) mod upcall;
 pub(crate) mod vdso;
 
+use crate::counters::Page;
 use crate::network::Link;
 use crate::{Error, Options, Outcome, Program};
 use abi::manifest::Manifest;
@@ -60,6 +61,7 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
     let rings = Rings::plan(link);
     let memory = options.memory.unwrap_or(program.header.memory);
     let layout = Layout::plan(program, &strings, rings.length(), backend.far, memory)?;
+    let counters = options.counters.as_deref().map(Page::create).transpose()?;
     let seed = os::random()?;
     let (ours, theirs) = os::socket_pair()?;
     let signals = os::Signals::take()?;
@@ -68,7 +70,8 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
         None => {
             let control = theirs.into_raw_fd();
             let interface = interface.map(IntoRawFd::into_raw_fd);
-            let plan = Plan { program: *program, layout, strings, rings, frames, seed, control, interface, parent };
+            let plan =
+                Plan { program: *program, layout, strings, rings, frames, seed, control, interface, parent, counters };
             let error = (backend.start)(plan);
             os::fail(&error)
         }

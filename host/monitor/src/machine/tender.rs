@@ -10,6 +10,7 @@ use super::message::{Head, Kind};
 use super::rings::{CONSOLE_QUEUES, FRAMES_QUEUES, HOSTNET_QUEUES};
 use super::upcall::Upcall;
 use super::vdso;
+use crate::counters::{Counters, Page};
 use abi::PAGE_SIZE;
 use abi::boot::{CLOCK_TSC, Clock};
 use abi::gate::{
@@ -70,6 +71,11 @@ pub(crate) struct Tender<P> {
     pub(crate) channel: Channel,
     pub(crate) hostnet: Option<Hostnet>,
     pub(crate) frames: Option<Net>,
+    /// Where somebody wants to know what the machine does.
+    pub(crate) counters: Option<&'static Page>,
+    /// Gate calls so far, and those among them that waited.
+    pub(crate) calls: u64,
+    pub(crate) waits: u64,
     /// Where somebody wants to know how long the guest takes to `main`, and how often it came out.
     pub(crate) marks: Option<Moment>,
 }
@@ -100,6 +106,7 @@ pub(crate) fn end(status: u64, text: core::fmt::Arguments<'_>) -> ! {
 impl<P: Platform> Tender<P> {
     /// A gate call. The number and arguments are the guest's.
     pub(crate) fn dispatch(&mut self, call: u64, a: u64, b: u64, c: u64) -> i64 {
+        self.calls += 1;
         let result = match Call::from_number(call) {
             Some(Call::Exit) => {
                 self.say_marks();
@@ -123,9 +130,25 @@ impl<P: Platform> Tender<P> {
             Some(Call::StartCpu) => Err(GateError::NoResources),
             None => Err(GateError::NoSuchCall),
         };
+        self.count();
         match result {
             Ok(()) => 0,
             Err(error) => -(error as i64),
+        }
+    }
+
+    /// Brings the counters that others see up to date.
+    pub(crate) fn count(&self) {
+        if let Some(page) = self.counters {
+            let (hostnet, frames) =
+                (self.hostnet.as_ref().map(Hostnet::traffic), self.frames.as_ref().map(Net::traffic));
+            let counters = Counters {
+                calls: self.calls,
+                waits: self.waits,
+                exits: self.platform.exits().unwrap_or(0),
+                traffic: hostnet.or(frames).unwrap_or_default(),
+            };
+            counters.store(page);
         }
     }
 
@@ -212,7 +235,9 @@ impl<P: Platform> Tender<P> {
     }
 
     fn wait(&mut self, until_ns: u64) {
+        self.waits += 1;
         self.serve();
+        self.count();
         let timeout = self.timeout(until_ns);
         let mut events = [EpollEvent::default(); BATCH];
         let count = system::epoll_wait(EVENTS, &mut events, timeout);

@@ -54,7 +54,7 @@ fn build(plan: Plan<'_>) -> Result<(u64, Box<Last>), Error> {
     child::seal(&plan.program, &layout, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC)?;
     // SAFETY: the stretch behind the arena, reserved by `place`, used by nobody.
     unsafe { libc::munmap(layout.arena.end as *mut _, layout.arena.length() as usize) };
-    let tender = child::tender(Process, layout, &rings, far.clock)?;
+    let tender = child::tender(Process, layout, &rings, far.clock, plan.counters)?;
     // SAFETY: once, in a process with one thread, before the guest runs.
     unsafe { tender::install(tender) };
     let stacks = child::stacks(STACK)?;
