@@ -11,6 +11,7 @@ mod new;
 mod ps;
 mod run;
 mod target;
+pub mod test;
 
 use crate::Failure;
 use crate::arguments::Command;
@@ -21,6 +22,7 @@ pub fn perform(command: Command) -> Result<u8, Failure> {
         Command::New(arguments) => new::perform(&arguments),
         Command::Build(arguments) => build::perform(&arguments),
         Command::Run(arguments) => run::perform(arguments),
+        Command::Test(arguments) => test::perform(&arguments),
         Command::Ps(arguments) => ps::perform(&arguments),
         Command::Logs(arguments) => logs::perform(&arguments),
         Command::Stop(arguments) => end::stop(&arguments),
