@@ -23,6 +23,7 @@ Examples:
   ampoule run examples/web --publish 80:8080     serve the guest's port 8080 on the host's port 80
   ampoule run web.img --on qemu --memory 32M     boot a built image under QEMU
   ampoule run web.img --detach --name web        the same in the background; then ps, logs, stop, kill, rm
+  ampoule test                                   run a project's own tests in machines
   ampoule inspect web.img                        what is in it, and what it may do
 
 Exit status: the guest's own; 2 for a wrong command line or image, 1 where the work failed.";
@@ -36,6 +37,8 @@ pub enum Command {
     Build(Build),
     /// Run an image, building it first where a package is named
     Run(Run),
+    /// Run a project's own tests in machines
+    Test(Test),
     /// List the machines that run in the background
     Ps(Ps),
     /// Show what the machines in the background use and do, live
@@ -216,6 +219,36 @@ pub enum Machine {
     Microvm,
     /// A PC with PCI Express
     Q35,
+}
+
+/// `ampoule test`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "ampoule test [OPTIONS] [CARGO-TEST-OPTIONS] [-- TEST-OPTIONS]",
+    after_help = "\
+Examples:
+  ampoule test                         all tests of the package in this folder
+  ampoule test --on kvm -p web --lib   the unit tests of one package, each program in a virtual machine
+  ampoule test parser -- --nocapture   tests with \"parser\" in their names, and what they print
+  ampoule test --release --doc         the tests in its documentation
+
+It is `cargo test`, with each test program linked with the library OS and run in a machine of its own. All options but these
+are cargo's, see `cargo test --help`. A machine may listen and connect anywhere, has 1 GiB of memory or what the package's
+manifest says if that is more, and finds the environment that a test finds on Linux, except LD_* and TMPDIR."
+)]
+pub struct Test {
+    /// What to run them on
+    #[arg(long, value_enum, default_value_t)]
+    pub on: On,
+    /// Which of QEMU's machines
+    #[arg(long, value_enum, default_value_t)]
+    pub machine: Machine,
+    /// RAM of each machine
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<u64>,
+    /// Cargo's words.
+    #[arg(last = true, hide = true)]
+    pub cargo: Vec<OsString>,
 }
 
 /// `ampoule ps`.

@@ -98,7 +98,8 @@ impl Image {
         Ok(Image::parse_unhashed(bytes)?.bytes)
     }
 
-    fn parse_unhashed(bytes: Vec<u8>) -> Result<Image, ImageError> {
+    /// Checks an image in memory, all but its digest: for whoever has just sealed it.
+    pub fn parse_unhashed(bytes: Vec<u8>) -> Result<Image, ImageError> {
         let (header, offset) = find_header(&bytes)?;
         // Whatever else is wrong with a file of the wrong digest comes from that.
         let wrong = |error| if digest_is_right(&bytes, &header, offset) { error } else { ImageError::Digest };

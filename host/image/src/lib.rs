@@ -25,6 +25,7 @@ mod relr;
 mod seal;
 mod syscalls;
 
+pub use guest::is_dynamic;
 pub use image::{Image, ImageError, is_whole};
 pub use manifest::{decode as decode_manifest, encode as encode_manifest};
 pub use seal::{SealError, SealInput, Sealed, seal};

@@ -16,6 +16,8 @@ mod flags;
 mod missing;
 mod package;
 mod sources;
+mod tests;
+mod user;
 mod wrapper;
 
 use std::fs;
@@ -29,6 +31,7 @@ use crate::size::Size;
 use cargo::Cargo;
 pub use package::{Package, Panic, Way};
 pub use sources::Sources;
+pub use tests::{Tests, tests};
 pub use wrapper::perform as perform_as_wrapper;
 
 /// What a build has made.

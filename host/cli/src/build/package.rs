@@ -9,6 +9,7 @@ use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, TargetKind};
 use toml::de::DeTable;
 
 use super::flags::TARGET;
+use super::user::Question;
 use crate::arguments::BuildOptions;
 
 /// How the library OS gets into the image.
@@ -52,6 +53,8 @@ pub struct Package {
     pub calls_by_number: bool,
     /// Packages that it takes from folders outside of the workspace: name and folder, by name.
     pub outside: Vec<(String, PathBuf)>,
+    /// The user's own compiler flags.
+    pub user_flags: Vec<String>,
     cargo_target: PathBuf,
 }
 
@@ -65,7 +68,8 @@ impl Package {
                 folder.display()
             );
         }
-        let metadata = metadata(&cargo_toml, options)?;
+        let question = Question::new();
+        let metadata = metadata(&cargo_toml, options, &question)?;
         let package = choose(&metadata, &cargo_toml.canonicalize()?, name)?;
         let workspace = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
@@ -78,6 +82,7 @@ impl Package {
             calls_by_number: reaches(&metadata, package, "libc"),
             panic: panic(&workspace)?,
             outside: outside(&metadata),
+            user_flags: question.answer()?,
             workspace,
             cargo_target: metadata.target_directory.into_std_path_buf(),
         })
@@ -89,9 +94,12 @@ impl Package {
     }
 }
 
-fn metadata(cargo_toml: &Path, options: &BuildOptions) -> Result<Metadata> {
+fn metadata(cargo_toml: &Path, options: &BuildOptions, question: &Question) -> Result<Metadata> {
     let mut command = MetadataCommand::new();
     command.manifest_path(cargo_toml);
+    for (name, value) in question.environment()? {
+        command.env(name, value);
+    }
     if !options.features.is_empty() {
         command.features(CargoOpt::SomeFeatures(options.features.clone()));
     }

@@ -12,6 +12,7 @@ mod ps;
 mod run;
 mod table;
 mod target;
+pub mod test;
 mod top;
 
 use crate::Failure;
@@ -23,6 +24,7 @@ pub fn perform(command: Command) -> Result<u8, Failure> {
         Command::New(arguments) => new::perform(&arguments),
         Command::Build(arguments) => build::perform(&arguments),
         Command::Run(arguments) => run::perform(arguments),
+        Command::Test(arguments) => test::perform(&arguments),
         Command::Ps(arguments) => ps::perform(&arguments),
         Command::Top(arguments) => top::perform(&arguments),
         Command::Logs(arguments) => logs::perform(&arguments),

@@ -59,6 +59,19 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     Ok(outcome.status)
 }
 
+/// Runs it on `on`, one of our own, and says nothing about that.
+pub(super) fn quietly(on: On, program: &Program<'_>, options: &Options) -> Result<Outcome, monitor::Error> {
+    let run = |backend| monitor::run(program, &Options { backend, ..options.clone() });
+    match on {
+        On::Process => run(Backend::Process),
+        On::Kvm | On::Qemu => run(Backend::Kvm),
+        On::Auto => match monitor::kvm::check().and_then(|()| run(Backend::Kvm)) {
+            Err(monitor::Error::NoKvm(_)) => run(Backend::Process),
+            outcome => outcome,
+        },
+    }
+}
+
 /// Says what runs the machine, to those who list machines.
 fn tell_running(backend: &str, digest: &[u8; 32]) {
     let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -123,7 +136,7 @@ fn indented(text: &str) -> String {
 }
 
 /// Boots the file under QEMU. Backtraces get their names from the debug file beside the image, if it is there.
-fn under_qemu(
+pub(super) fn under_qemu(
     program: &Program<'_>,
     options: &Options,
     path: &Path,
