@@ -162,6 +162,10 @@ pub struct Run {
     /// Run nothing: print what its two processes give up, and what they keep
     #[arg(long, conflicts_with = "detach")]
     pub explain_jail: bool,
+    /// When it has ended, show what its start took, phase by phase; with a file, also write that for Chrome's trace viewer
+    /// and Perfetto
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "detach")]
+    pub timeline: Option<Option<PathBuf>>,
     /// How to build it, where a package is named.
     #[command(flatten)]
     pub options: BuildOptions,

@@ -20,6 +20,7 @@ pub mod process;
 pub mod qemu;
 pub mod sockets;
 mod tap;
+pub mod timeline;
 
 pub use counters::Counters;
 pub use error::Error;

@@ -14,6 +14,7 @@ mod peer;
 mod random;
 mod reproducible;
 mod tap;
+mod timeline;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     cases.extend(peer::cases());
     cases.extend(random::cases());
     cases.extend(tap::cases());
+    cases.extend(timeline::cases());
     cases.extend(reproducible::cases());
     harness::main(cases)
 }

@@ -13,6 +13,7 @@ mod run;
 mod table;
 mod target;
 pub mod test;
+pub mod timeline;
 mod top;
 
 use crate::Failure;
