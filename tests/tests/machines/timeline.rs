@@ -12,9 +12,9 @@ use serde_json::Value;
 use crate::everywhere;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let mut cases = everywhere("the start's timeline", timeline);
-    cases.extend(everywhere("a timeline that cannot be written", unwritable));
-    cases
+    everywhere("the start's timeline", timeline)
+        .chain(everywhere("a timeline that cannot be written", unwritable))
+        .collect()
 }
 
 /// What a phase has to be called on a backend, in the order in which they begin.
