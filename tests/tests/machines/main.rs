@@ -13,6 +13,7 @@ mod limits;
 mod peer;
 mod random;
 mod reproducible;
+mod services;
 mod tap;
 mod timeline;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     cases.extend(tap::cases());
     cases.extend(timeline::cases());
     cases.extend(reproducible::cases());
+    cases.extend(services::cases());
     harness::main(cases)
 }
 
