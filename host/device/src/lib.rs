@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod console;
+pub mod control;
 pub mod hostnet;
 mod memory;
 pub mod net;

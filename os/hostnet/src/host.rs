@@ -6,7 +6,8 @@
 //! A socket's number here is the far side's own.
 
 use abi::hostnet::{
-    Event, EventHeader, Operation, Request, Response, SEND_CREDIT, SEND_DATA, SendHeader, SendStatus, SocketOption,
+    Address, CLASS_GIVEN, Event, EventHeader, Operation, Request, Response, SEND_CREDIT, SEND_DATA, SendHeader,
+    SendStatus, SocketOption,
 };
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -14,7 +15,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use device::{
-    Error, Family, HostSockets, How, Incoming, Kind, Ready, Received, Resolved, Sent, SocketId, Stack, Watch,
+    Ancillary, Error, Family, HostSockets, How, Incoming, Kind, Ready, Received, Resolved, Sent, SocketId, Stack, Watch,
 };
 use memory::Admission;
 use sync::{Guard, SpinLock};
@@ -276,13 +277,21 @@ impl HostNet {
         state: &mut Socket,
         bytes: &[u8],
         to: Option<SocketAddr>,
+        ancillary: &Ancillary,
     ) -> Result<usize, Error> {
         match to {
             Some(peer) if !self.may_send_to(state, peer) => return Err(Error::Errno(ACCESS)),
             None if state.peer.is_none() => return Err(Error::Errno(DESTINATION_REQUIRED)),
             _ => {}
         }
-        match self.device.send(&data_header(number, to), bytes) {
+        let source = |ip| convert::to_device(SocketAddr::new(ip, 0));
+        let header = SendHeader {
+            class: ancillary.class.map_or(0, |class| CLASS_GIVEN | u16::from(class)),
+            segment: ancillary.segment,
+            source: ancillary.local.map_or(Address::default(), source),
+            ..data_header(number, to)
+        };
+        match self.device.send(&header, bytes) {
             Sent::Done(status) => state.sent_now(bytes.len(), status).map(|_| bytes.len()),
             Sent::Queued => {
                 state.under_way += 1;
@@ -419,17 +428,39 @@ impl Stack for HostNet {
         match state.kind {
             Kind::Stream if bytes.is_empty() => Ok(0),
             Kind::Stream => self.send_stream(id.0, &mut state, bytes),
-            Kind::Datagram => self.send_datagram(id.0, &mut state, bytes, to),
+            Kind::Datagram => self.send_datagram(id.0, &mut state, bytes, to, &Ancillary::default()),
         }
+    }
+
+    fn send_with(
+        &self,
+        id: SocketId,
+        bytes: &[u8],
+        to: Option<SocketAddr>,
+        ancillary: &Ancillary,
+    ) -> Result<usize, Error> {
+        let socket = self.socket(id)?;
+        let mut state = socket.lock();
+        state.may_send()?;
+        self.send_datagram(id.0, &mut state, bytes, to, ancillary)
     }
 
     #[inline]
     fn receive(&self, id: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
         let socket = self.socket(id)?;
         let mut state = socket.lock();
-        let got = state.receive(buffer, peek)?;
+        let got = state.receive(buffer, peek, None)?;
         self.pay(id.0, &mut state);
         Ok(got)
+    }
+
+    fn receive_with(&self, id: SocketId, buffer: &mut [u8], peek: bool) -> Result<(Received, Ancillary), Error> {
+        let socket = self.socket(id)?;
+        let mut state = socket.lock();
+        let mut ancillary = Ancillary::default();
+        let got = state.receive(buffer, peek, Some(&mut ancillary))?;
+        self.pay(id.0, &mut state);
+        Ok((got, ancillary))
     }
 
     fn shutdown(&self, id: SocketId, how: How) -> Result<(), Error> {

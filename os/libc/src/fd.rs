@@ -229,7 +229,7 @@ pub(crate) unsafe fn do_readv(fd: c_int, vector: *const Piece, count: c_int) -> 
     let pieces = unsafe { pieces(vector, usize::try_from(count).map_err(|_| Errno::INVAL)?) }?;
     if file.socket().is_ok_and(|s| s.family_and_type().1 != posix::socket::STREAM) {
         // SAFETY: the caller's contract.
-        return unsafe { super::socket::receive_pieces(&file, pieces, 0) }.map(|r| r.length as i64);
+        return unsafe { super::message::receive_pieces(&file, pieces, 0) }.map(|r| r.length as i64);
     }
     let mut total = 0;
     for piece in pieces.iter().filter(|p| p.length > 0) {

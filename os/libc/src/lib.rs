@@ -23,6 +23,7 @@ mod fd;
 mod fs;
 pub mod heap;
 pub mod math;
+mod message;
 pub mod mmap;
 mod netdb;
 pub mod number;

@@ -12,7 +12,7 @@
 
 use super::fd::{give, set_errno};
 use super::poll::Time;
-use super::{epoll, fd, fs, poll, signal, socket};
+use super::{epoll, fd, fs, message, poll, signal, socket};
 use crate::{exit, mmap, time};
 use core::ffi::{c_int, c_long};
 use core::sync::atomic::AtomicU32;
@@ -211,8 +211,8 @@ unsafe fn sockets(number: usize, a: &Arguments) -> Option<Result<i64>> {
             43 => socket::do_accept(int(0), a[1] as *mut _, a[2] as *mut _, 0),
             44 => socket::do_send(int(0), a[1] as *const _, a[2], int(3), a[4] as *const _, a[5] as u32),
             45 => socket::do_recv(int(0), a[1] as *mut _, a[2], int(3), a[4] as *mut _, a[5] as *mut _),
-            46 => socket::do_sendmsg(int(0), a[1] as *const _, int(2)),
-            47 => socket::do_recvmsg(int(0), a[1] as *mut _, int(2)),
+            46 => message::do_sendmsg(int(0), a[1] as *const _, int(2)),
+            47 => message::do_recvmsg(int(0), a[1] as *mut _, int(2)),
             48 => socket::do_shutdown(int(0), int(1)),
             49 => socket::do_bind(int(0), a[1] as *const _, a[2] as u32),
             50 => socket::do_listen(int(0), int(1)),
@@ -222,8 +222,8 @@ unsafe fn sockets(number: usize, a: &Arguments) -> Option<Result<i64>> {
             54 => socket::do_setsockopt(int(0), int(1), int(2), a[3] as *const _, a[4] as u32),
             55 => socket::do_getsockopt(int(0), int(1), int(2), a[3] as *mut _, a[4] as *mut _),
             288 => socket::do_accept(int(0), a[1] as *mut _, a[2] as *mut _, int(3)),
-            299 => socket::do_recvmmsg(int(0), a[1] as *mut _, a[2] as u32, int(3), a[4] as *const _),
-            307 => socket::do_sendmmsg(int(0), a[1] as *mut _, a[2] as u32, int(3)),
+            299 => message::do_recvmmsg(int(0), a[1] as *mut _, a[2] as u32, int(3), a[4] as *const _),
+            307 => message::do_sendmmsg(int(0), a[1] as *mut _, a[2] as u32, int(3)),
             _ => return None,
         }
     })

@@ -16,6 +16,7 @@
 
 extern crate alloc;
 
+pub mod ancillary;
 pub mod console;
 pub mod epoll;
 pub mod errno;

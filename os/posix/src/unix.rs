@@ -269,7 +269,7 @@ impl Socket for Side {
     }
 
     fn set_option(&self, level: u32, name: u32, value: &[u8]) -> Result<()> {
-        options::set_common(level, name, value, &self.timeouts)
+        options::set_common(level, name, value, &self.timeouts, self.family_and_type().0)
     }
 
     fn option(&self, level: u32, name: u32, value: &mut [u8]) -> Result<usize> {

@@ -2,7 +2,7 @@
 //! address. The policy lets it listen on any free port and connect to an address that nobody has.
 
 use crate::input::Input;
-use abi::hostnet::{Address, Request};
+use abi::hostnet::{Address, Request, SendHeader};
 use abi::manifest::{Connect, Host, Listen, Network, Protocol};
 use monitor::Publish;
 use monitor::sockets::HostSockets;
@@ -25,7 +25,10 @@ pub fn check(data: &[u8]) {
         let address = address(&mut input);
         if operation >= 16 {
             let length = usize::from(input.byte());
-            let answer = sockets.send_to(socket, &address, input.bytes(length));
+            let bytes = input.bytes(length);
+            let (class, segment, source) = (input.half(), input.half(), self::address(&mut input));
+            let header = SendHeader { socket, address, class, segment, source, ..SendHeader::default() };
+            let answer = sockets.send_to(&header, bytes);
             assert!(answer.response.status <= 0);
             continue;
         }

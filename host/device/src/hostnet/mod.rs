@@ -19,7 +19,7 @@ mod sends;
 pub mod table;
 
 use crate::{Nonsense, Ram, Served, Traffic, What};
-use abi::hostnet::{Address, QUEUE_CONTROL, QUEUE_EVENTS, QUEUE_SEND, Request, Response, SendStatus};
+use abi::hostnet::{QUEUE_CONTROL, QUEUE_EVENTS, QUEUE_SEND, Request, Response, SendHeader, SendStatus};
 use abi::ring::{Buffer, Chain, Device};
 use requests::Lookup;
 use table::Table;
@@ -39,11 +39,12 @@ pub trait Control {
     /// An errno, positive.
     fn resolve(&mut self, token: u32, name: &[u8]) -> Result<(), i32>;
 
-    /// Sends a datagram of `length` bytes at `bytes` to a peer. With `wait` the answer tells what became of it; without,
-    /// it may be lost without a word, as on a network.
+    /// Sends the `header.length` bytes at `bytes` as the header says: to its address, or to the connected peer with what
+    /// a plain write cannot say. With `wait` the answer tells what became of it; without, it may be lost without a word,
+    /// as on a network.
     ///
     /// `bytes` leads to guest memory, to be copied and not to be referred to.
-    fn send_to(&mut self, socket: u32, to: &Address, bytes: *const u8, length: usize, wait: bool) -> Answer;
+    fn send_to(&mut self, header: &SendHeader, bytes: *const u8, wait: bool) -> Answer;
 }
 
 /// What a [`Control`] answers.

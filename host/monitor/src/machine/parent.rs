@@ -8,7 +8,7 @@ use crate::sockets::{HostSockets, Lookup};
 use crate::timeline::Mark;
 use crate::{Error, Options, Outcome, Program};
 use abi::gate::BACKTRACE_MAX;
-use abi::hostnet::{Address, Operation, Request, Response};
+use abi::hostnet::{Address, Operation, Request, Response, SendHeader};
 use abi::vcpu::{EVENT_INTERRUPT, EVENT_STOP};
 use host_device::{bytes_of, value_of};
 use rustix::io::Errno;
@@ -194,8 +194,8 @@ impl<'a> Parent<'a> {
     }
 
     fn send_to(&mut self, head: Head, body: &[u8]) {
-        let (Some(to), Some(sockets)) = (value_of::<Address>(body), &mut self.sockets) else { return };
-        let answer = sockets.send_to(head.socket, &to, body.get(size_of::<Address>()..).unwrap_or_default());
+        let (Some(header), Some(sockets)) = (value_of::<SendHeader>(body), &mut self.sockets) else { return };
+        let answer = sockets.send_to(&header, body.get(size_of::<SendHeader>()..).unwrap_or_default());
         // Where no answer is waited for, a descriptor cannot come to exist either.
         if head.status != 0 {
             let head = Head::new(Kind::Response).bytes();

@@ -22,7 +22,7 @@ impl Inet {
             SocketOption::Linger => options.linger = value,
             SocketOption::OnlyV6 => options.only_v6 = value != 0,
             SocketOption::ReusePort => options.reuse_port = value != 0,
-            SocketOption::Error => return Err(ENOPROTOOPT),
+            _ => return Err(ENOPROTOOPT),
         }
         socket.apply_keep_alive();
         Ok(())
@@ -52,6 +52,7 @@ impl Inet {
             SocketOption::OnlyV6 => only_v6.into(),
             SocketOption::ReusePort => reuse_port.into(),
             SocketOption::Error => socket.error.take().map_or(0, |errno| errno as u32),
+            _ => return Err(ENOPROTOOPT),
         })
     }
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 /// Connections, each with so many streams, each with so many bytes.
 const CONNECTIONS: usize = 8;
 const STREAMS: usize = 4;
-const BYTES: usize = 1 << 20;
+const BYTES: usize = 256 << 10;
 /// Datagrams are asked for again until they come back; so often.
 const DATAGRAM_ATTEMPTS: usize = 50;
 
