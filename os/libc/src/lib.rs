@@ -39,3 +39,4 @@ mod syscall;
 pub mod system;
 pub mod time;
 pub mod unwind;
+pub mod users;
