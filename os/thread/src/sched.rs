@@ -20,7 +20,7 @@ use crate::{SLICE_NS, Spawn, SpawnError, Wake, poller};
 use alloc::sync::Arc;
 use core::mem::offset_of;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use machine::context::{self, Context};
 use machine::{clock, cpu, gate};
 use sync::SpinLock;
@@ -394,8 +394,18 @@ fn arm() {
     }
 }
 
+/// Ends of slices so far.
+static TICKS: AtomicU32 = AtomicU32::new(0);
+
+/// How many slices have ended so far.
+#[inline]
+pub(crate) fn ticks() -> u32 {
+    TICKS.load(Ordering::Relaxed)
+}
+
 /// Chooses who runs after a slice; the same thread if there is nobody else. Upcalls are masked.
 fn slice_over(this: *mut Inner) -> *mut Inner {
+    TICKS.fetch_add(1, Ordering::Relaxed);
     poller::tend(poller::any());
     let mut sched = SCHED.lock();
     sched.fire();
