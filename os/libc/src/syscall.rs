@@ -55,6 +55,7 @@ unsafe fn futex(a: &Arguments) -> Result<i64> {
     let word = unsafe { (a[0] as *const AtomicU32).as_ref() }.ok_or(Errno::FAULT)?;
     let count = a[2] as u32;
     match operation {
+        1 if count == 1 => Ok(futex::wake_one(word).into()),
         1 => Ok(futex::wake(word, count).into()),
         10 if a[5] as u32 == 0 => Err(Errno::INVAL),
         10 => Ok(futex::wake_bits(word, count, a[5] as u32).into()),

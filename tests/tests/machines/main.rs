@@ -10,6 +10,7 @@ mod http;
 mod input;
 mod jail;
 mod limits;
+mod linux;
 mod peer;
 mod random;
 mod reproducible;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     cases.extend(input::cases());
     cases.extend(jail::cases());
     cases.extend(limits::cases());
+    cases.extend(linux::cases());
     cases.extend(peer::cases());
     cases.extend(random::cases());
     cases.extend(tap::cases());
