@@ -59,6 +59,8 @@ pub struct Attributes {
     pub size: u64,
     /// Bytes of memory that its contents take.
     pub allocated: u64,
+    /// A device's number, Linux's encoding.
+    pub special: u64,
     /// Its times.
     pub times: Times,
 }

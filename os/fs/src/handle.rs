@@ -196,7 +196,7 @@ impl Handle {
             }
             Place::Tmp(id) => {
                 let (node, space) = state.tmp.file_mut(id)?;
-                node.data_mut()?.map(offset, length, space).map(Mapped::File)
+                node.data_mut().map_err(|_| Error::NoDevice)?.map(offset, length, space).map(Mapped::File)
             }
             Place::Special(_) => Err(Error::NoDevice),
         }

@@ -81,12 +81,14 @@ fn map_file(
 ) -> Result<Option<usize>, posix::errno::Errno> {
     use posix::errno::Errno;
     let shared = flags & MAP_PRIVATE == 0;
-    let Some(names) = crate::fs::names() else {
-        return if HAS_FILES && !shared { Ok(None) } else { Err(Errno::NODEV) };
-    };
-    let offset = u64::try_from(offset).ok().filter(|o| o.is_multiple_of(PAGE as u64)).ok_or(Errno::INVAL)?;
-    let file = posix::table::table().get(fd)?;
-    names.map(&file, offset, length, posix::names::Mapping { shared, write: protection & PROT_WRITE != 0 })
+    match crate::fs::names() {
+        Some(names) => {
+            let mapping = posix::names::Mapping { shared, write: protection & PROT_WRITE != 0 };
+            names.map(fd, offset, length, mapping)
+        }
+        None if HAS_FILES && !shared => Ok(None),
+        None => Err(Errno::NODEV),
+    }
 }
 
 /// Fills a mapping from a file; what lies behind its end stays zero.

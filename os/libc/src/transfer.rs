@@ -121,15 +121,13 @@ pub(crate) unsafe fn do_copy_file_range(
     }
     // SAFETY: the caller's contract.
     let (source, target) = unsafe { (position(from_at)?, position(to_at)?) };
-    if from.file().stat().inode == to.file().stat().inode
-        && from.file().stat().filesystem == to.file().stat().filesystem
-    {
-        let own = |file: &Open, at: Option<i64>| at.map_or_else(|| file.file().seek(0, 1).map(|at| at as i64), Ok);
-        let distance = own(&from, source)?.abs_diff(own(&to, target)?);
-        // Copied upwards, a file would read what it has just written.
-        if distance < count as u64 {
-            return Err(Errno::INVAL);
-        }
+    let own = |file: &Open, at: Option<i64>| at.map_or_else(|| file.file().seek(0, 1), |at| Ok(at as u64));
+    let (start, end) = (own(&from, source)?, own(&to, target)?);
+    let (one, other) = (posix::stat::attributes(from.file()), posix::stat::attributes(to.file()));
+    let count = count.min(usize::try_from(one.size.saturating_sub(start)).unwrap_or(usize::MAX));
+    // Copied upwards, a file would read what it has just written.
+    if (one.device, one.inode) == (other.device, other.inode) && start.abs_diff(end) < count as u64 {
+        return Err(Errno::INVAL);
     }
     let (mut source, mut target) = (End { file: &from, position: source }, End { file: &to, position: target });
     let done = carry(&mut source, &mut target, count)?;

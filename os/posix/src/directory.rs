@@ -113,7 +113,7 @@ impl File for OpenDirectory {
     }
 
     fn stat(&self) -> Stat {
-        Stat::of(&self.handle)
+        Node::stat(self)
     }
 
     fn seek(&self, offset: i64, whence: u32) -> Result<u64> {
@@ -190,7 +190,7 @@ impl Node for OpenDirectory {
 
 impl File for Held {
     fn stat(&self) -> Stat {
-        Stat::of(&self.0)
+        Node::stat(self)
     }
 
     fn read_at(&self, _: &mut [u8], _: u64) -> Result<usize> {

@@ -8,11 +8,12 @@ use sync::SpinLock;
 use crate::directory::{Held, OpenDirectory};
 use crate::errno::{Errno, Result};
 use crate::file::{self, ACCESS_MODE, Description, Kind, NON_BLOCKING, Open, READ_ONLY, READ_WRITE, WRITE_ONLY};
-use crate::names::{At, Change, Mapping, Names};
+use crate::names::{At, CURRENT, Change, Mapping, Names};
 use crate::path;
 use crate::regular::Regular;
 use crate::special::Random;
-use crate::stat::{self, Stat};
+use crate::stat::{self, Attributes};
+use crate::table::table;
 
 /// `O_EXCL`
 const EXCLUSIVE: u32 = 0o200;
@@ -31,25 +32,42 @@ pub fn names() -> &'static dyn Names {
 
 struct Tree;
 
-fn start<'a>(at: At<'a>, path: &[u8]) -> Result<Start<'a>> {
-    match at {
-        // An absolute path does not ask what it is relative to.
-        Some(file) if path.first() != Some(&b'/') => match file.file().kind() {
-            Kind::Node(node) => Ok(Start::At(node.handle())),
-            _ => Err(Errno::NOTDIR),
-        },
-        _ => Ok(Start::Current),
-    }
+/// Where a path begins, held for as long as it is walked.
+enum From {
+    Current,
+    Open(Open),
 }
 
-/// The file that is open at `at`, of this tree.
-fn itself<'a>(at: At<'a>) -> Result<Start<'a>> {
-    match at {
-        None => Ok(Start::Current),
-        Some(file) => match file.file().kind() {
-            Kind::Node(node) => Ok(Start::At(node.handle())),
-            _ => Err(Errno::INVAL),
-        },
+impl From {
+    /// For a path, which may be absolute: then it does not matter.
+    fn new(at: At, path: &[u8]) -> Result<From> {
+        match at {
+            CURRENT => Ok(From::Current),
+            _ if matches!(path.first(), None | Some(b'/')) => Ok(From::Current),
+            fd => From::itself(fd, Errno::NOTDIR),
+        }
+    }
+
+    /// The file that is open at `at`; `other` is the error where it is none of the tree's.
+    fn itself(at: At, other: Errno) -> Result<From> {
+        if at == CURRENT {
+            return Ok(From::Current);
+        }
+        let file = table().get(at)?;
+        if !matches!(file.file().kind(), Kind::Node(_)) {
+            return Err(other);
+        }
+        Ok(From::Open(file))
+    }
+
+    fn start(&self) -> Start<'_> {
+        match self {
+            From::Open(file) => match file.file().kind() {
+                Kind::Node(node) => Start::At(node.handle()),
+                _ => Start::Current,
+            },
+            From::Current => Start::Current,
+        }
     }
 }
 
@@ -73,8 +91,8 @@ fn opening(flags: u32, mode: u32) -> Opening {
 }
 
 impl Names for Tree {
-    fn open(&self, at: At<'_>, path: &[u8], flags: u32, mode: u32, random: Random) -> Result<Open> {
-        let opened = fs::volume().open(start(at, path)?, path, opening(flags, mode))?;
+    fn open(&self, at: At, path: &[u8], flags: u32, mode: u32, random: Random) -> Result<Open> {
+        let opened = fs::volume().open(From::new(at, path)?.start(), path, opening(flags, mode))?;
         let kept = flags & (ACCESS_MODE | NON_BLOCKING | file::APPEND);
         Ok(match opened {
             Opened::File(handle) | Opened::Directory(handle) | Opened::Link(handle) if flags & PATH != 0 => {
@@ -87,17 +105,17 @@ impl Names for Tree {
         })
     }
 
-    fn status(&self, at: At<'_>, path: &[u8], follow: bool) -> Result<Stat> {
-        match fs::volume().attributes(start(at, path)?, path, follow)? {
-            Found::Here(attributes) => Ok(Stat::from(attributes)),
-            Found::Special(special) => path::status_special(special),
+    fn status(&self, at: At, path: &[u8], follow: bool) -> Result<Attributes> {
+        match fs::volume().attributes(From::new(at, path)?.start(), path, follow)? {
+            Found::Here(attributes) => Ok(attributes),
+            Found::Special(special) => Ok(path::status_special(special)?.into()),
         }
     }
 
-    fn access(&self, at: At<'_>, path: &[u8], mode: u32, follow: bool) -> Result<()> {
+    fn access(&self, at: At, path: &[u8], mode: u32, follow: bool) -> Result<()> {
         let found = self.status(at, path, follow)?;
         let is_fixed = matches!(found.mode & stat::TYPE_MASK, stat::REGULAR | stat::DIRECTORY);
-        let is_made = found.filesystem == stat::TMP_FILES;
+        let is_made = found.device == stat::TMP_FILES;
         match mode {
             0..8 if mode & 2 != 0 && is_fixed && !is_made => Err(Errno::ROFS),
             // Who has all rights may still only run what somebody may run (access(2)); directories he may search.
@@ -109,21 +127,32 @@ impl Names for Tree {
         }
     }
 
-    fn read_link(&self, at: At<'_>, path: &[u8]) -> Result<Vec<u8>> {
-        Ok(fs::volume().read_link(start(at, path)?, path)?)
+    fn read_link(&self, at: At, path: &[u8], room: &mut [u8]) -> Result<usize> {
+        let target = fs::volume().read_link(From::new(at, path)?.start(), path)?;
+        let count = target.len().min(room.len());
+        room[..count].copy_from_slice(&target[..count]);
+        Ok(count)
     }
 
-    fn absolute(&self, at: At<'_>, path: &[u8]) -> Result<Vec<u8>> {
-        Ok(fs::volume().absolute(start(at, path)?, path)?)
+    fn current(&self, room: &mut [u8]) -> Result<usize> {
+        let mut path = fs::volume().absolute(Start::Current, b".")?;
+        path.push(0);
+        room.get_mut(..path.len()).ok_or(Errno::RANGE)?.copy_from_slice(&path);
+        Ok(path.len())
     }
 
-    fn enter(&self, at: At<'_>, path: Option<&[u8]>) -> Result<()> {
-        let from = if path.is_some() { Start::Current } else { itself(at).map_err(|_| Errno::NOTDIR)? };
-        Ok(fs::volume().enter(from, path)?)
+    fn absolute(&self, at: At, path: &[u8]) -> Result<Vec<u8>> {
+        Ok(fs::volume().absolute(From::new(at, path)?.start(), path)?)
     }
 
-    fn change(&self, at: At<'_>, path: &[u8], change: Change<'_>) -> Result<()> {
-        let (volume, start) = (fs::volume(), start(at, path)?);
+    fn enter(&self, at: At, path: Option<&[u8]>) -> Result<()> {
+        let from = if path.is_some() { From::Current } else { From::itself(at, Errno::NOTDIR)? };
+        Ok(fs::volume().enter(from.start(), path)?)
+    }
+
+    fn change(&self, at: At, path: &[u8], change: Change<'_>) -> Result<()> {
+        let from = From::new(at, path)?;
+        let (volume, start) = (fs::volume(), from.start());
         Ok(match change {
             Change::MakeDirectory(mode) => volume.make_directory(start, path, mode & 0o1777),
             Change::MakeFile(mode) => volume.make_file(start, path, mode),
@@ -134,27 +163,32 @@ impl Names for Tree {
         }?)
     }
 
-    fn link(&self, at: At<'_>, path: Option<&[u8]>, follow: bool, to: At<'_>, new: &[u8]) -> Result<()> {
+    fn link(&self, at: At, path: Option<&[u8]>, follow: bool, to: At, new: &[u8]) -> Result<()> {
         let from = match path {
-            Some(path) => start(at, path)?,
-            None => itself(at)?,
+            Some(path) => From::new(at, path)?,
+            None => From::itself(at, Errno::XDEV)?,
         };
-        Ok(fs::volume().link(from, path, follow, start(to, new)?, new)?)
+        let to = From::new(to, new)?;
+        Ok(fs::volume().link(from.start(), path, follow, to.start(), new)?)
     }
 
-    fn rename(&self, at: At<'_>, path: &[u8], to: At<'_>, new: &[u8], how: Move) -> Result<()> {
-        Ok(fs::volume().rename(start(at, path)?, path, start(to, new)?, new, how)?)
+    fn rename(&self, at: At, path: &[u8], to: At, new: &[u8], how: Move) -> Result<()> {
+        let (from, to) = (From::new(at, path)?, From::new(to, new)?);
+        Ok(fs::volume().rename(from.start(), path, to.start(), new, how)?)
     }
 
-    fn space(&self, at: At<'_>, path: Option<&[u8]>) -> Result<Option<SpaceReport>> {
-        match path {
-            Some(_) => Ok(fs::volume().space(Start::Current, path)?),
+    fn space(&self, at: At, path: Option<&[u8]>) -> Result<Option<SpaceReport>> {
+        match (path, From::itself(at, Errno::NOTDIR)) {
+            (Some(_), _) => Ok(fs::volume().space(Start::Current, path)?),
             // Pipes and sockets are on file systems that have no space at all.
-            None => itself(at).map_or(Ok(None), |start| Ok(fs::volume().space(start, None)?)),
+            (None, Err(Errno::NOTDIR)) => Ok(None),
+            (None, from) => Ok(fs::volume().space(from?.start(), None)?),
         }
     }
 
-    fn map(&self, file: &Open, offset: u64, length: usize, mapping: Mapping) -> Result<Option<usize>> {
+    fn map(&self, fd: i32, offset: i64, length: usize, mapping: Mapping) -> Result<Option<usize>> {
+        let offset = u64::try_from(offset).ok().filter(|o| o.is_multiple_of(abi::PAGE_SIZE)).ok_or(Errno::INVAL)?;
+        let file = table().get(fd)?;
         let Kind::Node(node) = file.file().kind() else { return Err(Errno::NODEV) };
         let access = file.flags() & ACCESS_MODE;
         if access == WRITE_ONLY || mapping.shared && mapping.write && access != READ_WRITE {
@@ -223,7 +257,7 @@ fn forget(start: usize, end: usize) -> bool {
     true
 }
 
-impl From<fs::Error> for Errno {
+impl core::convert::From<fs::Error> for Errno {
     fn from(error: fs::Error) -> Errno {
         Errno(error as i32)
     }

@@ -7,12 +7,14 @@ use alloc::vec::Vec;
 pub use fs::{Allocation, Attribute, Lock, Move, NewTime, SpaceReport};
 
 use crate::errno::Result;
-use crate::file::{Description, Open};
+use crate::file::Open;
 use crate::special::Random;
-use crate::stat::Stat;
+use crate::stat::{Attributes, Stat};
 
-/// Where a relative path begins: an open directory, or the current one.
-pub type At<'a> = Option<&'a Description>;
+/// Where a relative path begins: a descriptor of an open directory, or [`CURRENT`].
+pub type At = i32;
+/// `AT_FDCWD`: the current directory.
+pub const CURRENT: At = -100;
 
 /// A change to one name.
 #[derive(Clone, Copy, Debug)]
@@ -34,28 +36,30 @@ pub enum Change<'a> {
 /// A tree of names.
 pub trait Names: Sync {
     /// `openat`: `flags` are `O_*`, `mode` is without the `umask`.
-    fn open(&self, at: At<'_>, path: &[u8], flags: u32, mode: u32, random: Random) -> Result<Open>;
+    fn open(&self, at: At, path: &[u8], flags: u32, mode: u32, random: Random) -> Result<Open>;
     /// `fstatat`; of a link itself unless it is followed.
-    fn status(&self, at: At<'_>, path: &[u8], follow: bool) -> Result<Stat>;
+    fn status(&self, at: At, path: &[u8], follow: bool) -> Result<Attributes>;
     /// `faccessat`: `mode` has bits 4 read, 2 write, 1 execute.
-    fn access(&self, at: At<'_>, path: &[u8], mode: u32, follow: bool) -> Result<()>;
-    /// `readlinkat`.
-    fn read_link(&self, at: At<'_>, path: &[u8]) -> Result<Vec<u8>>;
-    /// `realpath`; of `.` it is `getcwd`.
-    fn absolute(&self, at: At<'_>, path: &[u8]) -> Result<Vec<u8>>;
+    fn access(&self, at: At, path: &[u8], mode: u32, follow: bool) -> Result<()>;
+    /// `readlinkat`: as much as there is room for.
+    fn read_link(&self, at: At, path: &[u8], room: &mut [u8]) -> Result<usize>;
+    /// `getcwd`: the path with its NUL.
+    fn current(&self, room: &mut [u8]) -> Result<usize>;
+    /// `realpath`.
+    fn absolute(&self, at: At, path: &[u8]) -> Result<Vec<u8>>;
     /// `chdir`; without a path `fchdir` of `at`.
-    fn enter(&self, at: At<'_>, path: Option<&[u8]>) -> Result<()>;
+    fn enter(&self, at: At, path: Option<&[u8]>) -> Result<()>;
     /// `mkdirat`, `symlinkat`, `unlinkat`, `fchmodat` and their like.
-    fn change(&self, at: At<'_>, path: &[u8], change: Change<'_>) -> Result<()>;
+    fn change(&self, at: At, path: &[u8], change: Change<'_>) -> Result<()>;
     /// `linkat`; without a path, of the file `at` itself.
-    fn link(&self, at: At<'_>, path: Option<&[u8]>, follow: bool, to: At<'_>, new: &[u8]) -> Result<()>;
+    fn link(&self, at: At, path: Option<&[u8]>, follow: bool, to: At, new: &[u8]) -> Result<()>;
     /// `renameat2`.
-    fn rename(&self, at: At<'_>, path: &[u8], to: At<'_>, new: &[u8], how: Move) -> Result<()>;
+    fn rename(&self, at: At, path: &[u8], to: At, new: &[u8], how: Move) -> Result<()>;
     /// `statvfs`; without a path, of the file `at` itself. `None`: nothing can be made there.
-    fn space(&self, at: At<'_>, path: Option<&[u8]>) -> Result<Option<SpaceReport>>;
+    fn space(&self, at: At, path: Option<&[u8]>) -> Result<Option<SpaceReport>>;
     /// `mmap` of a file: the address of memory that is the file from `offset` on, for `length` bytes, or `None` where
     /// a copy does as well.
-    fn map(&self, file: &Open, offset: u64, length: usize, mapping: Mapping) -> Result<Option<usize>>;
+    fn map(&self, fd: i32, offset: i64, length: usize, mapping: Mapping) -> Result<Option<usize>>;
     /// `munmap`: true if the range was memory of [`Names::map`], and is not any more.
     fn unmap(&self, address: usize, length: usize) -> bool;
     /// Is there memory of a file at this address?
@@ -75,6 +79,19 @@ pub struct Mapping {
 pub trait Node: Send + Sync {
     /// What is held.
     fn handle(&self) -> &fs::Handle;
+    /// `fstat`.
+    fn attributes(&self) -> Attributes {
+        match self.handle().attributes() {
+            Ok(fs::Found::Here(attributes)) => attributes,
+            // A device is opened as what it is, and a file that is held is there.
+            _ => Attributes::default(),
+        }
+    }
+    /// The same, as far as every file has them.
+    fn stat(&self) -> Stat {
+        let Attributes { mode, size, inode, special, .. } = self.attributes();
+        Stat { mode, size, inode, device: special }
+    }
     /// `pwrite`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize>;
     /// `ftruncate`, `fchmod`, `futimens` and their like.

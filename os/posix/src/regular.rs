@@ -122,7 +122,7 @@ impl File for Regular {
     }
 
     fn stat(&self) -> Stat {
-        Stat::of(&self.handle)
+        Node::stat(self)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {

@@ -259,6 +259,7 @@ impl Node {
             group: self.group,
             size,
             allocated,
+            special: 0,
             times: self.times,
         }
     }

@@ -1,7 +1,7 @@
 //! Directories: reading them, the current one, and links that say where something is.
 
-use super::{AT_CWD, Located, do_open, names};
-use crate::argument::{done, door, give, give_int, room, set_errno};
+use super::{AT_CWD, check_directory, do_open, names};
+use crate::argument::{done, door, give, give_int, room, set_errno, text};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::{c_char, c_int, c_long, c_void};
@@ -17,19 +17,15 @@ pub(crate) unsafe fn do_readlinkat(
     count: usize,
 ) -> Result<i64> {
     // SAFETY: the caller's contract.
-    let (place, room) = unsafe { (Located::new(directory, path)?, room(to.cast(), count)?) };
+    let (path, room) = unsafe { (text(path)?, room(to.cast(), count)?) };
     if room.is_empty() {
         return Err(Errno::INVAL);
     }
-    match names() {
-        Some(names) => {
-            let target = names.read_link(place.at(), place.path)?;
-            let count = target.len().min(room.len());
-            room[..count].copy_from_slice(&target[..count]);
-            Ok(count as i64)
-        }
-        None => posix::path::read_link(place.path, room).map(|n| n as i64),
-    }
+    let length = match names() {
+        Some(names) => names.read_link(directory, path, room),
+        None => check_directory(directory, path).and_then(|()| posix::path::read_link(path, room)),
+    };
+    length.map(|n| n as i64)
 }
 
 /// Gives the length with the NUL, as the system call does.
@@ -37,32 +33,25 @@ pub(crate) unsafe fn do_getcwd(to: *mut c_char, count: usize) -> Result<i64> {
     if count == 0 {
         return Err(Errno::INVAL);
     }
-    let Some(names) = names() else {
-        if count < 2 {
-            return Err(Errno::RANGE);
-        }
+    if let Some(names) = names() {
         // SAFETY: the caller's contract.
-        unsafe { room(to.cast(), 2) }?.copy_from_slice(b"/\0");
-        return Ok(2);
-    };
-    let path = names.absolute(None, b".")?;
-    if path.len() >= count {
+        return names.current(unsafe { room(to.cast(), count) }?).map(|n| n as i64);
+    }
+    if count < 2 {
         return Err(Errno::RANGE);
     }
     // SAFETY: the caller's contract.
-    let room = unsafe { room(to.cast(), path.len() + 1) }?;
-    room[..path.len()].copy_from_slice(&path);
-    room[path.len()] = 0;
-    Ok(room.len() as i64)
+    unsafe { room(to.cast(), 2) }?.copy_from_slice(b"/\0");
+    Ok(2)
 }
 
 pub(crate) unsafe fn do_chdir(path: *const c_char) -> Result<i64> {
     // SAFETY: the caller's contract.
-    let place = unsafe { Located::new(AT_CWD, path) }?;
+    let path = unsafe { text(path) }?;
     if let Some(names) = names() {
-        return done(names.enter(None, Some(place.path)));
+        return done(names.enter(AT_CWD, Some(path)));
     }
-    match place.path {
+    match path {
         b"/" | b"." | b"/." => Ok(0),
         path => match posix::path::status(path)?.mode & posix::stat::TYPE_MASK {
             // There is nothing below that a relative path could mean.
@@ -73,11 +62,9 @@ pub(crate) unsafe fn do_chdir(path: *const c_char) -> Result<i64> {
 }
 
 pub(crate) fn do_fchdir(fd: c_int) -> Result<i64> {
-    let file = table().get(fd)?;
-    match (names(), file.file().kind()) {
-        (Some(names), Kind::Node(_)) => done(names.enter(Some(&file), None)),
-        (None, Kind::Directory) => Ok(0),
-        _ => Err(Errno::NOTDIR),
+    match names() {
+        Some(names) if fd >= 0 => done(names.enter(fd, None)),
+        _ => done(check_directory(fd, b".")),
     }
 }
 
@@ -157,13 +144,13 @@ unsafe fn give_path(path: &[u8], to: *mut c_char) -> *mut c_char {
 
 unsafe fn absolute(path: *const c_char) -> Result<Vec<u8>> {
     // SAFETY: the caller's contract.
-    let place = unsafe { Located::new(AT_CWD, path) }?;
+    let path = unsafe { text(path) }?;
     match names() {
-        Some(names) => names.absolute(None, place.path),
+        Some(names) => names.absolute(AT_CWD, path),
         // Names that are there are their own real paths.
-        None => posix::path::status(place.path).map(|_| {
-            let slash: &[u8] = if place.path.starts_with(b"/") { b"" } else { b"/" };
-            [slash, place.path].concat()
+        None => posix::path::status(path).map(|_| {
+            let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
+            [slash, path].concat()
         }),
     }
 }

@@ -21,15 +21,14 @@ pub(crate) use open::*;
 pub(crate) use space::*;
 pub(crate) use stat::*;
 
-use crate::argument::text;
-use core::ffi::{c_char, c_int};
+use core::ffi::c_int;
 use posix::errno::{Errno, Result};
-use posix::file::{Kind, Open};
+use posix::file::Kind;
 use posix::names::Names;
 use posix::table::table;
 
 /// `AT_FDCWD`
-const AT_CWD: c_int = -100;
+const AT_CWD: c_int = posix::names::CURRENT;
 /// `AT_SYMLINK_NOFOLLOW`
 const AT_NO_FOLLOW: c_int = 0x100;
 /// `AT_SYMLINK_FOLLOW`
@@ -38,9 +37,6 @@ const AT_FOLLOW: c_int = 0x400;
 const AT_EMPTY_PATH: c_int = 0x1000;
 
 type Tree = fn() -> &'static dyn Names;
-
-#[cfg(ampoule_image)]
-core::arch::global_asm!(".weak ampoule_files");
 
 /// The tree of names, in an image that has one. `$who` is a comment in the machine code's source: functions that differ by
 /// it alone are two to the optimiser.
@@ -51,6 +47,8 @@ macro_rules! tree {
         // SAFETY: reads an entry of the global offset table: 0 where the weak symbol is not defined.
         unsafe {
             core::arch::asm!(
+                // In every object that refers to it, the symbol is to be weak.
+                ".weak ampoule_files",
                 concat!("mov {}, qword ptr [rip + ampoule_files@GOTPCREL] # ", $who),
                 out(reg) address,
                 options(pure, nomem, nostack, preserves_flags),
@@ -93,31 +91,13 @@ fn ampoule_opens_files() -> Option<&'static dyn Names> {
     tree!("opens")
 }
 
-/// A path, and the open directory that it begins at if it is relative.
-struct Located<'a> {
-    at: Option<Open>,
-    path: &'a [u8],
-}
-
-impl<'a> Located<'a> {
-    /// # Safety
-    /// `path` is null or a NUL-terminated string that nobody writes meanwhile.
-    unsafe fn new(directory: c_int, path: *const c_char) -> Result<Located<'a>> {
-        // SAFETY: the caller's contract.
-        let path = unsafe { text(path) }?;
-        // An absolute path does not ask what it is relative to, and an empty one is nowhere.
-        let at = match directory {
-            AT_CWD => None,
-            _ if path.starts_with(b"/") || path.is_empty() => None,
-            fd => Some(table().get(fd)?),
-        };
-        match at.as_ref().map(|file| file.file().kind()) {
-            None | Some(Kind::Directory | Kind::Node(_)) => Ok(Located { at, path }),
-            Some(_) => Err(Errno::NOTDIR),
-        }
+/// Where there is no tree, a relative path counts from the root, the only directory one can be in.
+fn check_directory(directory: c_int, path: &[u8]) -> Result<()> {
+    if directory == AT_CWD || path.starts_with(b"/") {
+        return Ok(());
     }
-
-    fn at(&self) -> posix::names::At<'_> {
-        self.at.as_deref()
+    match table().get(directory)?.file().kind() {
+        Kind::Directory => Ok(()),
+        _ => Err(Errno::NOTDIR),
     }
 }

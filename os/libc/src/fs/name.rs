@@ -1,11 +1,10 @@
 //! Making, moving and removing names.
 
-use super::{AT_CWD, AT_EMPTY_PATH, AT_FOLLOW, Located, ampoule_may_make_files, masked};
+use super::{AT_CWD, AT_EMPTY_PATH, AT_FOLLOW, ampoule_may_make_files, masked};
 use crate::argument::{done, door, give_int, text};
 use core::ffi::{c_char, c_int, c_uint};
 use posix::errno::{Errno, Result};
 use posix::names::{Change, Move};
-use posix::table::table;
 
 /// `AT_REMOVEDIR`
 const AT_DIRECTORY: c_int = 0x200;
@@ -16,11 +15,11 @@ const REGULAR: u32 = 0o100000;
 /// A change to one name.
 pub(super) unsafe fn change(directory: c_int, path: *const c_char, change: Change<'_>) -> Result<i64> {
     // SAFETY: the caller's contract.
-    let place = unsafe { Located::new(directory, path) }?;
+    let path = unsafe { text(path) }?;
     let creates = matches!(change, Change::MakeDirectory(_) | Change::MakeFile(_) | Change::MakeLink(_));
     match ampoule_may_make_files() {
-        Some(names) => done(names.change(place.at(), place.path, change)),
-        None => Err(posix::path::change(place.path, creates)),
+        Some(names) => done(names.change(directory, path, change)),
+        None => Err(posix::path::change(path, creates)),
     }
 }
 
@@ -66,18 +65,16 @@ pub(crate) unsafe fn do_linkat(
         return Err(Errno::INVAL);
     }
     // SAFETY: the caller's contract.
-    let (source, target) = unsafe { (Located::new(from, old)?, Located::new(to, new)?) };
-    let Some(names) = ampoule_may_make_files() else { return Err(posix::path::change(target.path, true)) };
-    if source.path.is_empty() && flags & AT_EMPTY_PATH != 0 {
-        let file = table().get(from)?;
-        return done(names.link(Some(&file), None, false, target.at(), target.path));
+    let (old, new) = unsafe { (text(old)?, text(new)?) };
+    let Some(names) = ampoule_may_make_files() else { return Err(posix::path::change(new, true)) };
+    if old.is_empty() && flags & AT_EMPTY_PATH != 0 {
+        return done(names.link(from, None, false, to, new));
     }
     // How a file without a name gets one (open(2), O_TMPFILE): by its descriptor's link below /proc.
-    if let Some(file) = descriptor_link(source.path).filter(|_| flags & AT_FOLLOW != 0) {
-        let file = table().get(file)?;
-        return done(names.link(Some(&file), None, false, target.at(), target.path));
+    if let Some(fd) = descriptor_link(old).filter(|_| flags & AT_FOLLOW != 0) {
+        return done(names.link(fd, None, false, to, new));
     }
-    done(names.link(source.at(), Some(source.path), flags & AT_FOLLOW != 0, target.at(), target.path))
+    done(names.link(from, Some(old), flags & AT_FOLLOW != 0, to, new))
 }
 
 /// The number in `/proc/self/fd/3`.
@@ -94,7 +91,7 @@ pub(crate) unsafe fn do_renameat2(
     flags: c_uint,
 ) -> Result<i64> {
     // SAFETY: the caller's contract.
-    let (source, target) = unsafe { (Located::new(from, old)?, Located::new(to, new)?) };
+    let (old, new) = unsafe { (text(old)?, text(new)?) };
     let how = match flags {
         0 => Move::Replace,
         1 => Move::Keep,
@@ -102,8 +99,8 @@ pub(crate) unsafe fn do_renameat2(
         _ => return Err(Errno::INVAL),
     };
     match ampoule_may_make_files() {
-        Some(names) => done(names.rename(source.at(), source.path, target.at(), target.path, how)),
-        None => Err(posix::path::change(source.path, false)),
+        Some(names) => done(names.rename(from, old, to, new, how)),
+        None => Err(posix::path::change(old, false)),
     }
 }
 

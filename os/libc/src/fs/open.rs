@@ -1,7 +1,7 @@
 //! `open` and its kin.
 
-use super::{AT_CWD, Located, ampoule_opens_files};
-use crate::argument::{door, give_int};
+use super::{AT_CWD, ampoule_opens_files, check_directory};
+use crate::argument::{door, give_int, text};
 use core::ffi::{c_char, c_int, c_uint};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use posix::errno::Result;
@@ -23,11 +23,11 @@ pub(crate) unsafe fn do_open(path: *const c_char, flags: c_int, mode: c_uint) ->
 
 pub(crate) unsafe fn do_openat(directory: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> Result<i64> {
     // SAFETY: the caller's contract.
-    let place = unsafe { Located::new(directory, path) }?;
+    let path = unsafe { text(path) }?;
     let flags = flags as u32;
     let file = match ampoule_opens_files() {
-        Some(names) => names.open(place.at(), place.path, flags, masked(mode), crate::random::fill)?,
-        None => posix::path::open(place.path, flags, crate::random::fill)?,
+        Some(names) => names.open(directory, path, flags, masked(mode), crate::random::fill)?,
+        None => check_directory(directory, path).and_then(|()| posix::path::open(path, flags, crate::random::fill))?,
     };
     table().insert(file, flags & CLOSE_ON_EXEC != 0).map(i64::from)
 }

@@ -1,7 +1,7 @@
 //! `statfs` and `statvfs`: how much room a file system has. What is sealed has none, and neither have devices.
 
-use super::{AT_CWD, Located, names};
-use crate::argument::{done, door, give_int, put};
+use super::{AT_CWD, names};
+use crate::argument::{done, door, give_int, put, text};
 use core::ffi::{c_char, c_int};
 use posix::errno::Result;
 use posix::names::SpaceReport;
@@ -90,16 +90,16 @@ fn c_statvfs(space: Option<SpaceReport>) -> CStatvfs {
 
 unsafe fn by_path(path: *const c_char) -> Result<Option<SpaceReport>> {
     // SAFETY: the caller's contract.
-    let place = unsafe { Located::new(AT_CWD, path) }?;
+    let path = unsafe { text(path) }?;
     match names() {
-        Some(names) => names.space(None, Some(place.path)),
-        None => posix::path::status(place.path).map(|_| None),
+        Some(names) => names.space(AT_CWD, Some(path)),
+        None => posix::path::status(path).map(|_| None),
     }
 }
 
 fn by_descriptor(fd: c_int) -> Result<Option<SpaceReport>> {
-    let file = table().get(fd)?;
-    names().map_or(Ok(None), |names| names.space(Some(&file), None))
+    table().get(fd)?;
+    names().map_or(Ok(None), |names| names.space(fd, None))
 }
 
 pub(crate) unsafe fn do_statfs(path: *const c_char, to: *mut CStatfs) -> Result<i64> {

@@ -1,11 +1,11 @@
 //! `stat`, `access` and their kin.
 
-use super::{AT_CWD, AT_EMPTY_PATH, AT_NO_FOLLOW, Located, names};
+use super::{AT_CWD, AT_EMPTY_PATH, AT_NO_FOLLOW, check_directory, names};
 use crate::argument::{done, door, give_int, put, text};
 use crate::time::Timespec;
 use core::ffi::{c_char, c_int, c_uint};
 use posix::errno::{Errno, Result};
-use posix::stat::Stat;
+use posix::stat::{Attributes, attributes};
 use posix::table::table;
 
 /// `AT_EACCESS`
@@ -76,18 +76,18 @@ fn statx_time(time: posix::stat::Time) -> StatxTime {
     StatxTime { seconds: time.seconds, nanoseconds: time.nanoseconds, reserved: 0 }
 }
 
-fn c_stat(stat: Stat) -> CStat {
+fn c_stat(stat: &Attributes) -> CStat {
     CStat {
-        device: stat.filesystem.max(1),
+        device: stat.device,
         inode: stat.inode,
-        links: stat.links.max(1).into(),
+        links: stat.links.into(),
         mode: stat.mode,
         user: stat.user,
         group: stat.group,
-        special_device: stat.device,
+        special_device: stat.special,
         size: stat.size as i64,
         block_size: 4096,
-        blocks: (stat.allocated / 512) as i64,
+        blocks: stat.allocated.div_ceil(512) as i64,
         access: time(stat.times.access),
         change: time(stat.times.change),
         status: time(stat.times.status),
@@ -95,69 +95,65 @@ fn c_stat(stat: Stat) -> CStat {
     }
 }
 
-fn c_statx(stat: Stat) -> CStatx {
+fn c_statx(stat: &Attributes) -> CStatx {
     CStatx {
         // STATX_BASIC_STATS, STATX_BTIME
         mask: 0xfff,
         block_size: 4096,
         attributes: 0,
-        links: stat.links.max(1),
+        links: stat.links,
         user: stat.user,
         group: stat.group,
         mode: stat.mode as u16,
         padding: 0,
         inode: stat.inode,
         size: stat.size,
-        blocks: stat.allocated / 512,
+        blocks: stat.allocated.div_ceil(512),
         attributes_mask: 0,
         access: statx_time(stat.times.access),
         birth: statx_time(stat.times.birth),
         status: statx_time(stat.times.status),
         change: statx_time(stat.times.change),
-        special_major: (stat.device >> 8) as u32,
-        special_minor: stat.device as u32 & 0xff,
+        special_major: (stat.special >> 8) as u32,
+        special_minor: stat.special as u32 & 0xff,
         major: 0,
-        minor: stat.filesystem.max(1) as u32,
+        minor: stat.device as u32,
         mount: 0,
         reserved: [0; 13],
     }
 }
 
 /// The attributes that `fstatat` and `statx` ask for.
-unsafe fn status_at(directory: c_int, path: *const c_char, flags: c_int) -> Result<Stat> {
-    if flags & AT_EMPTY_PATH != 0 {
-        // SAFETY: the caller's contract; Linux takes null for the empty path.
-        let is_empty = path.is_null() || unsafe { text(path) }?.is_empty();
-        if is_empty && directory != AT_CWD {
-            return Ok(table().get(directory)?.file().stat());
-        }
-        if is_empty {
-            return status(&Located { at: None, path: b"." }, true);
-        }
+unsafe fn status_at(directory: c_int, path: *const c_char, flags: c_int) -> Result<Attributes> {
+    // SAFETY: the caller's contract; Linux takes null for the empty path.
+    let path = if path.is_null() && flags & AT_EMPTY_PATH != 0 { b"" } else { unsafe { text(path) }? };
+    if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
+        return match directory {
+            AT_CWD => status(AT_CWD, b".", 0),
+            fd => Ok(attributes(table().get(fd)?.file())),
+        };
     }
-    // SAFETY: the caller's contract.
-    let place = unsafe { Located::new(directory, path) }?;
-    status(&place, flags & AT_NO_FOLLOW == 0)
+    status(directory, path, flags)
 }
 
-fn status(place: &Located<'_>, follow: bool) -> Result<Stat> {
+fn status(directory: c_int, path: &[u8], flags: c_int) -> Result<Attributes> {
     match names() {
-        Some(names) => names.status(place.at(), place.path, follow),
-        None => posix::path::status(place.path),
+        Some(names) => names.status(directory, path, flags & AT_NO_FOLLOW == 0),
+        None => check_directory(directory, path).and_then(|()| posix::path::status(path)).map(Attributes::from),
     }
 }
 
 pub(crate) unsafe fn do_fstat(fd: c_int, to: *mut CStat) -> Result<i64> {
-    let stat = table().get(fd)?.file().stat();
+    let stat = attributes(table().get(fd)?.file());
     // SAFETY: the caller's contract.
-    done(unsafe { put(to, c_stat(stat)) })
+    done(unsafe { put(to, c_stat(&stat)) })
 }
 
 pub(crate) unsafe fn do_fstatat(directory: c_int, path: *const c_char, to: *mut CStat, flags: c_int) -> Result<i64> {
     // SAFETY: the caller's contract.
     let stat = unsafe { status_at(directory, path, flags) }?;
     // SAFETY: the caller's contract.
-    done(unsafe { put(to, c_stat(stat)) })
+    done(unsafe { put(to, c_stat(&stat)) })
 }
 
 pub(crate) unsafe fn do_stat(path: *const c_char, to: *mut CStat) -> Result<i64> {
@@ -177,7 +173,7 @@ pub(crate) unsafe fn do_statx(directory: c_int, path: *const c_char, flags: c_in
     // SAFETY: the caller's contract.
     let stat = unsafe { status_at(directory, path, flags) }?;
     // SAFETY: the caller's contract.
-    done(unsafe { put(to, c_statx(stat)) })
+    done(unsafe { put(to, c_statx(&stat)) })
 }
 
 pub(crate) unsafe fn do_faccessat(directory: c_int, path: *const c_char, mode: c_int, flags: c_int) -> Result<i64> {
@@ -185,10 +181,10 @@ pub(crate) unsafe fn do_faccessat(directory: c_int, path: *const c_char, mode: c
         return Err(Errno::INVAL);
     }
     // SAFETY: the caller's contract.
-    let place = unsafe { Located::new(directory, path) }?;
+    let path = unsafe { text(path) }?;
     done(match names() {
-        Some(names) => names.access(place.at(), place.path, mode as u32, flags & AT_NO_FOLLOW == 0),
-        None => posix::path::access(place.path, mode as u32),
+        Some(names) => names.access(directory, path, mode as u32, flags & AT_NO_FOLLOW == 0),
+        None => check_directory(directory, path).and_then(|()| posix::path::access(path, mode as u32)),
     })
 }
 
