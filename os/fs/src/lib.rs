@@ -27,6 +27,8 @@ mod handle;
 mod lock;
 mod place;
 mod special;
+#[cfg(test)]
+mod tests;
 mod tmp;
 mod volume;
 mod walk;

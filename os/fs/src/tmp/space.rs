@@ -74,6 +74,11 @@ impl Space {
         self.nodes = self.nodes.saturating_sub(1);
     }
 
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+
     pub(crate) fn report(&self) -> SpaceReport {
         let nodes = Self::total() / BYTES_A_NODE;
         let nodes_free = nodes.saturating_sub(self.nodes);
