@@ -1,7 +1,7 @@
 //! What a guest prints on Linux: the expectation of those that walk through an interface (`as_linux` in their manifests).
 //!
 //! The same program, built for the host without the library OS, is run as a machine would be: its manifest's arguments and
-//! environment, `/` as its folder. The two outputs must be equal, line for line, with these exceptions:
+//! environment, `/` as its folder; where the manifest says `scratch`, with a folder of its own as `TMPDIR`. The two outputs must be equal, line for line, with these exceptions:
 //!
 //! * A line `~N name numbers`, hexadecimal floating-point patterns: each may be N units in the last place off.
 //! * A line that the manifest lists in `differs`: a table of `case` and `line` (its name) with `machine`, what a machine says
@@ -27,6 +27,7 @@ pub struct Linux {
     package: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    scratch: bool,
     differs: Vec<Difference>,
     /// What it printed there.
     output: Arc<OnceLock<Result<String, String>>>,
@@ -61,6 +62,7 @@ impl Linux {
             package: package.name.to_string(),
             arguments: manifest["args"].as_array().into_iter().flatten().filter_map(texts).collect(),
             environment: environment.filter_map(|(name, value)| Some((name.clone(), texts(value)?))).collect(),
+            scratch: package.metadata["expect"]["scratch"] == true,
             differs: if differs.is_null() { Vec::new() } else { Vec::deserialize(differs).context("`differs`")? },
             output: Arc::default(),
         })
@@ -94,10 +96,19 @@ impl Linux {
             None => command.args(&self.arguments),
         };
         command.env_clear().envs(self.environment.iter().cloned()).current_dir(Path::new("/"));
+        let scratch = std::env::temp_dir().join(format!("ampoule-{}-{}", self.package, std::process::id()));
+        if self.scratch {
+            std::fs::create_dir_all(&scratch)?;
+            command.env("TMPDIR", &scratch);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().context("cannot start it on Linux")?;
         child.stdin.take().context("it has no input")?.write_all(input.as_bytes())?;
-        let output = child.wait_with_output()?;
+        let output = child.wait_with_output();
+        if self.scratch {
+            std::fs::remove_dir_all(&scratch)?;
+        }
+        let output = output?;
         // `timeout` ends as its program did.
         let status = output.status.code().or(output.status.signal().map(|signal| 128 + signal));
         let status = status.context("a program ends by itself, or by a signal")?;

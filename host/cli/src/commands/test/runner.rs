@@ -163,7 +163,14 @@ fn sealed(setup: &Setup, elf: &[u8], manifest: &Manifest) -> Result<Vec<u8>> {
         _ => None,
     };
     let symbols = image::debug::symbol_file(elf).context("cannot seal the test program")?;
-    let input = image::SealInput { elf, manifest, exokernel: exokernel.as_deref(), symbols: &symbols, unwind: true };
+    let input = image::SealInput {
+        elf,
+        manifest,
+        exokernel: exokernel.as_deref(),
+        symbols: &symbols,
+        files: &[],
+        unwind: true,
+    };
     Ok(image::seal(&input).context("cannot seal the test program")?.bytes)
 }
 
