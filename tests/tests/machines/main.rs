@@ -11,6 +11,7 @@ mod input;
 mod jail;
 mod limits;
 mod peer;
+mod project;
 mod random;
 mod reproducible;
 mod tap;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     cases.extend(jail::cases());
     cases.extend(limits::cases());
     cases.extend(peer::cases());
+    cases.extend(project::cases());
     cases.extend(random::cases());
     cases.extend(tap::cases());
     cases.extend(reproducible::cases());

@@ -5,6 +5,7 @@
 //! arguments ([`runner`]), which seals the program into an image and runs that. Documentation's tests are rustdoc's
 //! affair: cargo hands it the runner, and [`rustdoc`] gives it the flags.
 
+mod cache;
 mod environment;
 mod runner;
 mod rustdoc;
