@@ -60,6 +60,14 @@ pub fn build(folder: &Path, name: Option<&str>, options: &BuildOptions, output: 
     seal(&package, &manifest, &elf, &exokernel, output)
 }
 
+/// Builds the exokernel. Gives the ELF file.
+///
+/// # Errors
+/// It does not build.
+pub fn exokernel() -> Result<PathBuf> {
+    Cargo::new().exokernel(&Sources::find()?)
+}
+
 /// The program as cargo links it.
 ///
 /// Whether it holds raw system calls, and so needs the whole table of them, only the linked program tells. What it told the

@@ -11,6 +11,7 @@ mod runner;
 mod rustdoc;
 mod words;
 
+pub use runner::Setup;
 pub use runner::take_role as take_runner_role;
 pub use rustdoc::take_role as take_rustdoc_role;
 pub use words::sorted;

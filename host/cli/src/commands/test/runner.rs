@@ -33,8 +33,8 @@ const EXOKERNEL: &str = "AMPOULE_TEST_EXOKERNEL";
 const CACHE: &str = "AMPOULE_TEST_CACHE";
 
 /// What `ampoule test` tells the runner, by the environment.
-#[derive(Debug)]
-pub(super) struct Setup {
+#[derive(Clone, Debug)]
+pub struct Setup {
     pub(super) on: On,
     pub(super) machine: Machine,
     /// Bytes of RAM, if the user said.
@@ -46,7 +46,17 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn set(&self, cargo: &mut Command) {
+    /// For a backend and the programs in `target_folder`, all else as it is by default.
+    ///
+    /// # Errors
+    /// The exokernel does not build, or the folder cannot be written to.
+    pub fn new(on: On, target_folder: &Path) -> Result<Self> {
+        let (exokernel, cache) = (crate::build::exokernel()?, super::images(target_folder)?);
+        Ok(Self { on, machine: Machine::default(), memory: None, exokernel, cache })
+    }
+
+    /// Tells the command, which is cargo, or the tool as its runner.
+    pub fn set(&self, cargo: &mut Command) {
         let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
             value().map_or_else(String::new, |value| value.get_name().to_owned())
         };
