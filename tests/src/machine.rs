@@ -139,6 +139,14 @@ impl Machine {
         }
     }
 
+    /// What it has printed until now, of what is still to be looked at too.
+    pub fn said(&mut self) -> String {
+        while let Ok((stream, line)) = self.lines.try_recv() {
+            self.keep(stream, &line);
+        }
+        self.transcript()
+    }
+
     fn transcript(&self) -> String {
         format!("-- standard output:\n{}-- standard error:\n{}", self.output, self.errors)
     }

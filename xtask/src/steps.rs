@@ -10,8 +10,8 @@ use cargo_metadata::Message;
 
 use crate::{layers, setup, unsafety};
 
-/// The workspaces beside our own: ordinary programs and tiny guests.
-const OTHERS: [&str; 3] = ["examples", "tests/guests", "bench/programs"];
+/// The workspaces beside our own: ordinary programs, tiny guests, services.
+const OTHERS: [&str; 4] = ["examples", "tests/guests", "tests/services", "bench/programs"];
 
 #[derive(Default)]
 struct Tally {

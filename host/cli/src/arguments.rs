@@ -41,6 +41,8 @@ pub enum Command {
     Test(Test),
     /// List the machines that run in the background
     Ps(Ps),
+    /// Show what the machines in the background use and do, live
+    Top(Top),
     /// Show what a machine in the background has printed
     Logs(Logs),
     /// Stop machines in the background, killing what does not stop
@@ -160,6 +162,10 @@ pub struct Run {
     /// Run nothing: print what its two processes give up, and what they keep
     #[arg(long, conflicts_with = "detach")]
     pub explain_jail: bool,
+    /// When it has ended, show what its start took, phase by phase; with a file, also write that for Chrome's trace viewer
+    /// and Perfetto
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "detach")]
+    pub timeline: Option<Option<PathBuf>>,
     /// How to build it, where a package is named.
     #[command(flatten)]
     pub options: BuildOptions,
@@ -265,6 +271,27 @@ pub struct Ps {
     /// Print a JSON array
     #[arg(long)]
     pub json: bool,
+}
+
+/// `ampoule top`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule top                    a table that is drawn afresh each second, until Ctrl-C
+  ampoule top --every 10         each ten seconds
+  ampoule top | cat              not on a terminal: one table, over one second
+  ampoule top --count 60 >> log  a table a second for a minute
+
+Memory is the resident memory of the machine and of the tool that keeps it, shared pages in parts. IN and OUT are what the
+network device carries: frames on a TAP interface, reads and writes of the host's sockets otherwise. Exits are those of the
+virtual CPU. What the machine itself would have to say is unknown under QEMU, and written as a dash.")]
+pub struct Top {
+    /// Seconds between two tables; each is about the time since the last
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub every: u32,
+    /// How many tables; default: without end on a terminal, otherwise one
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: Option<u32>,
 }
 
 /// `ampoule logs`.

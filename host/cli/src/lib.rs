@@ -26,6 +26,7 @@ use clap::Parser;
 /// The tool, given its command line from the program's name on. Returns the status to exit with: the guest's own where a
 /// guest ran, 2 for a wrong command line or image, 1 for any other failure.
 pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    commands::timeline::started();
     if let Some(status) = build::perform_as_wrapper() {
         return status;
     }

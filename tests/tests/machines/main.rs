@@ -14,7 +14,9 @@ mod peer;
 mod project;
 mod random;
 mod reproducible;
+mod services;
 mod tap;
+mod timeline;
 
 use std::process::ExitCode;
 
@@ -39,7 +41,9 @@ fn main() -> ExitCode {
     cases.extend(project::cases());
     cases.extend(random::cases());
     cases.extend(tap::cases());
+    cases.extend(timeline::cases());
     cases.extend(reproducible::cases());
+    cases.extend(services::cases());
     harness::main(cases)
 }
 

@@ -82,7 +82,7 @@ impl Cargo {
         let mut command = self.command("rustc", &package.target_folder(), &flags::program(package, sources)?);
         wrapper::set(&mut command, package, sources);
         command.arg("--release").arg("--manifest-path").arg(&package.cargo_toml);
-        command.args(["--package", &package.name, "--bin", &package.bin]);
+        command.args(["--package", &package.specification(), "--bin", &package.bin]);
         if package.way == Way::Line {
             command.args(levels(package));
         }

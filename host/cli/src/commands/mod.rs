@@ -10,8 +10,11 @@ mod logs;
 mod new;
 mod ps;
 mod run;
+mod table;
 mod target;
 pub mod test;
+pub mod timeline;
+mod top;
 
 use crate::Failure;
 use crate::arguments::Command;
@@ -24,6 +27,7 @@ pub fn perform(command: Command) -> Result<u8, Failure> {
         Command::Run(arguments) => run::perform(arguments),
         Command::Test(arguments) => test::perform(&arguments),
         Command::Ps(arguments) => ps::perform(&arguments),
+        Command::Top(arguments) => top::perform(&arguments),
         Command::Logs(arguments) => logs::perform(&arguments),
         Command::Stop(arguments) => end::stop(&arguments),
         Command::Kill(arguments) => end::kill(&arguments),

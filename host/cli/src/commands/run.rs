@@ -14,8 +14,10 @@ use fleet::runner::{self, tell};
 use image::debug::Symboliser;
 use monitor::jail::{self, Jail};
 use monitor::qemu::{self, Accelerator, Setup};
+use monitor::timeline::Mark;
 use monitor::{Backend, Network, Notice, Options, Outcome, Program};
 
+use super::timeline::Wanted;
 use crate::Failure;
 use crate::arguments::{Machine, On, Publish, Run};
 use crate::terminal::Raw;
@@ -32,6 +34,10 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     let image = if is_ours { super::target::open_unhashed(&path)? } else { super::target::open(&path)? };
     let mut options = options(&arguments, image.manifest())?;
     options.debug = Some(path.with_extension("debug"));
+    options.counters = runner::counters();
+    let timeline = arguments.timeline.clone().map(Wanted::new).transpose()?;
+    options.timeline = timeline.as_ref().map(|wanted| wanted.timeline);
+    options.timeline.inspect(|timeline| timeline.mark(Mark::Opened));
     let is_whole = is_ours.then_some(image::is_whole as fn(&[u8]) -> bool);
     let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole };
     if arguments.explain_jail {
@@ -48,6 +54,9 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
         On::Process => on(Backend::Process, &program, &options),
         On::Qemu => under_qemu(&program, &options, &path, arguments.machine, image.digest()),
     };
+    if let Some(wanted) = timeline.filter(|_| outcome.is_ok()) {
+        wanted.show(&path.display().to_string());
+    }
     if let Err(error @ monitor::Error::Damaged) = &outcome {
         return Err(Failure::input(format!("{}: {error}", path.display())));
     }

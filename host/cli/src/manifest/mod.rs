@@ -7,6 +7,7 @@
 //! | `memory` | size | RAM of the machine: image, heap, stacks and buffers | `"128M"` |
 //! | `stack` | size | the first thread's stack | a sixteenth of the memory, 64 KiB to 8 MiB |
 //! | `args` | strings | arguments after the program's name, unless `ampoule run … -- ARGS` gives others | none |
+//! | `program` | string | a dependency that is a program, sealed as it is published instead of a binary of the package's own: `"mini-redis/mini-redis-server"` (crate, binary) or the crate alone | none |
 //! | `env` | table of strings | the environment | empty |
 //! | `net.listen` | strings | ports that the program may serve on: `"tcp/8080"`, `"udp/5000-5010"`; port 0 is any free port | none |
 //! | `net.connect` | strings | peers that it may reach: `"tcp/example.org:443"`, `"tcp/*.example.org:80-90"`, `"tcp/10.0.0.0/8:5432"`, `"tcp/[2001:db8::]/32:443"`, `"udp/*:53"`, `"tcp/*"` (any peer, any port) | none |
@@ -162,7 +163,7 @@ mod tests {
     fn an_unknown_key_is_named_with_its_line() {
         assert_eq!(
             refusal("memory = \"1M\"\nmemroy = \"2M\""),
-            "x/Cargo.toml:6: `package.metadata.ampoule.memroy`: no such key; `args`, `env`, `memory`, `net`, `stack` exist"
+            "x/Cargo.toml:6: `package.metadata.ampoule.memroy`: no such key; `args`, `env`, `memory`, `net`, `program`, `stack` exist"
         );
         assert_eq!(
             refusal("net.lisen = []"),

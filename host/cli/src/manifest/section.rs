@@ -11,7 +11,7 @@ use super::{LEAST_MEMORY, LEAST_STACK, MOST_MEMORY, Problem, network};
 use crate::size::{self, Size};
 
 const SECTION: &str = "package.metadata.ampoule";
-const KEYS: &str = "`args`, `env`, `memory`, `net`, `stack`";
+const KEYS: &str = "`args`, `env`, `memory`, `net`, `program`, `stack`";
 const NET_KEYS: &str = "`connect`, `listen`";
 
 /// A problem and its place.
@@ -44,6 +44,8 @@ pub(super) fn read(text: &str, manifest: &mut Manifest) -> Result<(), Fault> {
             "args" => manifest.arguments = strings(&key, value, |_, text| plain(text))?,
             "env" => manifest.environment = environment(&key, value)?,
             "net" => manifest.network = Some(net(&key, value)?),
+            // What it means is cargo's knowledge (`build/package.rs`).
+            "program" => drop(as_text(value, &key)?),
             _ => return Err(fault(name.span(), key, Problem::UnknownKey(KEYS.into()))),
         }
     }
