@@ -12,6 +12,7 @@ extern crate alloc;
 // The drivers define the device hooks that services call.
 extern crate virtio as _;
 
+mod argument;
 pub mod calendar;
 pub mod copy;
 pub mod dl;
@@ -22,6 +23,7 @@ pub mod exit;
 mod fd;
 mod fs;
 pub mod heap;
+mod io;
 pub mod math;
 pub mod mmap;
 mod netdb;
@@ -38,5 +40,6 @@ pub mod string;
 mod syscall;
 pub mod system;
 pub mod time;
+mod transfer;
 pub mod unwind;
 pub mod users;

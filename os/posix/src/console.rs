@@ -169,7 +169,7 @@ pub(crate) fn standard_files() -> [Open; 3] {
 }
 
 /// Linux's number of `/dev/console`.
-const STAT: Stat = Stat { mode: stat::CHARACTER | 0o600, size: 0, inode: 2, device: 0x501 };
+const STAT: Stat = Stat { inode: 2, device: 0x501, ..Stat::with_mode(stat::CHARACTER | 0o600) };
 
 impl File for Reader {
     fn read(&self, buffer: &mut [u8]) -> Result<usize> {

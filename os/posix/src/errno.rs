@@ -40,6 +40,8 @@ numbers! {
     FAULT = 14;
     /// file exists
     EXIST = 17;
+    /// no such device, or one that cannot be mapped
+    NODEV = 19;
     /// not a directory
     NOTDIR = 20;
     /// is a directory

@@ -37,7 +37,7 @@ impl Sealed {
 
 /// A character device's attributes, by Linux's major and minor number.
 pub(crate) const fn character(major: u64, minor: u64) -> Stat {
-    Stat { mode: stat::CHARACTER | 0o666, size: 0, inode: 16 + minor, device: major << 8 | minor }
+    Stat { inode: 16 + minor, device: major << 8 | minor, ..Stat::with_mode(stat::CHARACTER | 0o666) }
 }
 
 impl File for Null {
@@ -113,7 +113,7 @@ impl File for Sealed {
     }
 
     fn stat(&self) -> Stat {
-        Stat { mode: stat::REGULAR | 0o555, size: self.bytes.len() as u64, inode: 3, device: 0 }
+        Stat { size: self.bytes.len() as u64, inode: 3, ..Stat::with_mode(stat::REGULAR | 0o555) }
     }
 
     fn available(&self) -> Result<usize> {
@@ -127,7 +127,7 @@ impl File for Directory {
     }
 
     fn stat(&self) -> Stat {
-        Stat { mode: stat::DIRECTORY | 0o555, size: 0, inode: 1, device: 0 }
+        Stat::special(stat::DIRECTORY | 0o555)
     }
 
     fn kind(&self) -> Kind<'_> {

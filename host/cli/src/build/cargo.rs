@@ -18,9 +18,10 @@ use crate::arguments::BuildOptions;
 
 /// What comes in by the one line: the library OS and what it is made of. It is compiled for size, as the workspace's
 /// `image` profile says of the archive: half its code runs once.
-const OS: [&str; 13] = [
+const OS: [&str; 14] = [
     "ampoule-abi",
     "ampoule-device",
+    "ampoule-fs",
     "ampoule-hostnet",
     "ampoule-libc",
     "ampoule-machine",

@@ -46,6 +46,18 @@ const RAW_SYSTEM_CALLS: [&str; 2] =
 /// The same for a program that makes system calls by number, but only through the C function.
 const CALLS_BY_NUMBER: &str = "-Wl,--defsym=ampoule_syscall_rest=ampoule_syscall_few";
 
+/// The same for a program with files: the tree of names gets in (`os/libc/src/fs`).
+const FILES: &str = "-Wl,--defsym=ampoule_files=ampoule_files_tree";
+
+/// What a program needs of the library OS that the linker does not see by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wants {
+    /// It holds `syscall` instructions.
+    pub(super) raw_system_calls: bool,
+    /// Files are sealed in, or it may make some.
+    pub(super) files: bool,
+}
+
 /// Flags for every crate of the program.
 pub(super) fn program(package: &Package, sources: &Sources) -> Result<Vec<String>> {
     let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
@@ -69,7 +81,7 @@ pub(super) fn tests(user_flags: &[String], folder: &Path) -> Vec<String> {
         COMPILE.iter().filter(|flag| **flag != OF_AN_IMAGE).map(|&flag| flag.to_owned()).collect();
     flags.extend(place(folder));
     flags.extend(LINK.iter().filter(|flag| !SMALLER.contains(flag)).map(|flag| format!("-Clink-arg={flag}")));
-    flags.extend(RAW_SYSTEM_CALLS.map(|flag| format!("-Clink-arg={flag}")));
+    flags.extend(RAW_SYSTEM_CALLS.iter().chain([&FILES]).map(|flag| format!("-Clink-arg={flag}")));
     user::joined(user_flags, flags)
 }
 
@@ -96,14 +108,15 @@ fn own(sources: &Sources) -> Vec<(PathBuf, String)> {
 
 /// Flags for the program's own crate alone: those of the last link. A program with raw system calls gets the function that
 /// they end up in, and the whole table behind it; others must not have it, for it reaches everything there is.
-pub(super) fn link(package: &Package, folder: &Path, raw_system_calls: bool) -> Vec<String> {
+pub(super) fn link(package: &Package, folder: &Path, wants: Wants) -> Vec<String> {
     let mut flags = place(folder);
     flags.extend(LINK.map(|flag| format!("-Clink-arg={flag}")));
-    if raw_system_calls {
+    if wants.raw_system_calls {
         flags.extend(RAW_SYSTEM_CALLS.map(|flag| format!("-Clink-arg={flag}")));
     } else if package.calls_by_number {
         flags.push(format!("-Clink-arg={CALLS_BY_NUMBER}"));
     }
+    flags.extend(wants.files.then(|| format!("-Clink-arg={FILES}")));
     flags
 }
 

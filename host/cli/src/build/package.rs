@@ -94,6 +94,11 @@ impl Package {
         format!("{}@{}", self.name, self.version)
     }
 
+    /// Cargo's own target folder.
+    pub fn cargo_target(&self) -> &Path {
+        &self.cargo_target
+    }
+
     /// Where everything that belongs to images is built: the image itself, and cargo's own folder for it.
     pub fn target_folder(&self) -> PathBuf {
         self.cargo_target.join("ampoule")

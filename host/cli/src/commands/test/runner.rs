@@ -177,7 +177,7 @@ fn manifest(program: &Path, memory: Option<u64>) -> Result<Manifest> {
 
 fn seal(elf: &[u8], manifest: &Manifest, exokernel: Option<&[u8]>) -> Result<Vec<u8>> {
     let symbols = image::debug::symbol_file(elf).context("cannot seal the test program")?;
-    let input = image::SealInput { elf, manifest, exokernel, symbols: &symbols, unwind: true };
+    let input = image::SealInput { elf, manifest, exokernel, symbols: &symbols, files: &[], unwind: true };
     Ok(image::seal(&input).context("cannot seal the test program")?.bytes)
 }
 
