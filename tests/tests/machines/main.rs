@@ -12,6 +12,7 @@ mod jail;
 mod limits;
 mod linux;
 mod peer;
+mod project;
 mod random;
 mod reproducible;
 mod services;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     cases.extend(limits::cases());
     cases.extend(linux::cases());
     cases.extend(peer::cases());
+    cases.extend(project::cases());
     cases.extend(random::cases());
     cases.extend(tap::cases());
     cases.extend(timeline::cases());

@@ -81,7 +81,7 @@ pub(super) fn tests(user_flags: &[String], folder: &Path) -> Vec<String> {
         COMPILE.iter().filter(|flag| **flag != OF_AN_IMAGE).map(|&flag| flag.to_owned()).collect();
     flags.extend(place(folder));
     flags.extend(LINK.iter().filter(|flag| !SMALLER.contains(flag)).map(|flag| format!("-Clink-arg={flag}")));
-    flags.extend(RAW_SYSTEM_CALLS.map(|flag| format!("-Clink-arg={flag}")));
+    flags.extend(RAW_SYSTEM_CALLS.iter().chain([&FILES]).map(|flag| format!("-Clink-arg={flag}")));
     user::joined(user_flags, flags)
 }
 

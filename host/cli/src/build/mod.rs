@@ -64,6 +64,14 @@ pub fn build(folder: &Path, name: Option<&str>, options: &BuildOptions, output: 
     seal(&package, &manifest, &files, &elf, &exokernel, output)
 }
 
+/// Builds the exokernel. Gives the ELF file.
+///
+/// # Errors
+/// It does not build.
+pub fn exokernel() -> Result<PathBuf> {
+    Cargo::new().exokernel(&Sources::find()?)
+}
+
 /// The program as cargo links it.
 ///
 /// Whether it holds raw system calls, and so needs the whole table of them, and whether it may make files, only the linked

@@ -5,11 +5,13 @@
 //! arguments ([`runner`]), which seals the program into an image and runs that. Documentation's tests are rustdoc's
 //! affair: cargo hands it the runner, and [`rustdoc`] gives it the flags.
 
+mod cache;
 mod environment;
 mod runner;
 mod rustdoc;
 mod words;
 
+pub use runner::Setup;
 pub use runner::take_role as take_runner_role;
 pub use rustdoc::take_role as take_rustdoc_role;
 pub use words::sorted;

@@ -1,5 +1,6 @@
 //! The tool as cargo's runner: a test program that was linked becomes an image, and the image runs with the arguments and
-//! the environment that cargo gave. The tool ends as the program ends; by the same signal where it would have been one.
+//! the environment that cargo gave. The tool ends with the program's status, which is 128 and the signal's number where Linux
+//! would have ended it by one.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -13,8 +14,8 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use image::Image;
 use monitor::{Options, Outcome, Program};
-use rustix::process::{Signal, getpid, kill_process};
 
+use super::cache::Place;
 use super::{environment, own, toml_strings};
 use crate::arguments::{Machine, On};
 use crate::commands::run;
@@ -32,8 +33,8 @@ const EXOKERNEL: &str = "AMPOULE_TEST_EXOKERNEL";
 const CACHE: &str = "AMPOULE_TEST_CACHE";
 
 /// What `ampoule test` tells the runner, by the environment.
-#[derive(Debug)]
-pub(super) struct Setup {
+#[derive(Clone, Debug)]
+pub struct Setup {
     pub(super) on: On,
     pub(super) machine: Machine,
     /// Bytes of RAM, if the user said.
@@ -45,7 +46,17 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn set(&self, cargo: &mut Command) {
+    /// For a backend and the programs in `target_folder`, all else as it is by default.
+    ///
+    /// # Errors
+    /// The exokernel does not build, or the folder cannot be written to.
+    pub fn new(on: On, target_folder: &Path) -> Result<Self> {
+        let (exokernel, cache) = (crate::build::exokernel()?, super::images(target_folder)?);
+        Ok(Self { on, machine: Machine::default(), memory: None, exokernel, cache })
+    }
+
+    /// Tells the command, which is cargo, or the tool as its runner.
+    pub fn set(&self, cargo: &mut Command) {
         let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
             value().map_or_else(String::new, |value| value.get_name().to_owned())
         };
@@ -92,7 +103,7 @@ pub fn take_role(words: &[OsString]) -> Option<ExitCode> {
         None => Err(anyhow::anyhow!("`{ROLE}` is for cargo; call `ampoule test`")),
     };
     Some(match done {
-        Ok(outcome) => end(&outcome),
+        Ok(outcome) => ExitCode::from(outcome.status),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -102,25 +113,32 @@ pub fn take_role(words: &[OsString]) -> Option<ExitCode> {
 
 fn perform(program: &Path, arguments: &[OsString]) -> Result<Outcome> {
     let setup = Setup::get()?;
-    let elf = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-    if image::is_dynamic(&elf) {
-        return Err(on_the_host(program, arguments));
-    }
     let mut words = vec![text(program.as_os_str())?];
     words.extend(arguments.iter().map(|argument| text(argument)).collect::<Result<Vec<_>>>()?);
     let manifest = manifest(program, setup.memory)?;
     let environment = environment::passed(env::vars_os());
-    match setup.on {
-        On::Qemu => under_qemu(&setup, &elf, manifest, words, environment),
-        on => {
-            let sealed = sealed(&setup, &elf, &manifest)?;
-            let image = Image::parse_unhashed(sealed).context("cannot run what was just sealed")?;
-            let options = Options { arguments: Some(words), environment, ..Options::default() };
-            let program =
-                Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole: None };
-            Ok(run::quietly(on, &program, &options)?)
+    let on = setup.on;
+    let place = Place::of(&setup.cache, program, &manifest).filter(|_| on != On::Qemu);
+    let image = match place.as_ref().and_then(Place::get) {
+        Some(image) => image,
+        None => {
+            let elf = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+            if image::is_dynamic(&elf) {
+                return Err(on_the_host(program, arguments));
+            }
+            if on == On::Qemu {
+                return under_qemu(&setup, &elf, manifest, words, environment);
+            }
+            let image = seal(&elf, &manifest, None)?;
+            place.map_or(Ok(()), |place| place.put(&image))?;
+            image
         }
-    }
+    };
+    let image =
+        Image::parse_unhashed(image).context("cannot run what was sealed; remove target/ampoule/test/images")?;
+    let options = Options { arguments: Some(words), environment, ..Options::default() };
+    let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole: None };
+    Ok(run::quietly(on, &program, &options)?)
 }
 
 /// What no machine can run is run as it is: cargo's runner for this target also gets the tests of procedural macros, which
@@ -157,20 +175,9 @@ fn manifest(program: &Path, memory: Option<u64>) -> Result<Manifest> {
     Ok(manifest)
 }
 
-fn sealed(setup: &Setup, elf: &[u8], manifest: &Manifest) -> Result<Vec<u8>> {
-    let exokernel = match setup.on {
-        On::Qemu => Some(fs::read(&setup.exokernel).context("cannot read the exokernel")?),
-        _ => None,
-    };
+fn seal(elf: &[u8], manifest: &Manifest, exokernel: Option<&[u8]>) -> Result<Vec<u8>> {
     let symbols = image::debug::symbol_file(elf).context("cannot seal the test program")?;
-    let input = image::SealInput {
-        elf,
-        manifest,
-        exokernel: exokernel.as_deref(),
-        symbols: &symbols,
-        files: &[],
-        unwind: true,
-    };
+    let input = image::SealInput { elf, manifest, exokernel, symbols: &symbols, files: &[], unwind: true };
     Ok(image::seal(&input).context("cannot seal the test program")?.bytes)
 }
 
@@ -192,7 +199,9 @@ fn under_qemu(
     manifest.environment.retain(|entry| !replaced(entry));
     manifest.environment.extend(environment);
     let path = setup.cache.join(format!("{}.img", std::process::id()));
-    fs::write(&path, sealed(setup, elf, &manifest)?).with_context(|| format!("cannot write {}", path.display()))?;
+    let exokernel = fs::read(&setup.exokernel).context("cannot read the exokernel")?;
+    fs::write(&path, seal(elf, &manifest, Some(&exokernel))?)
+        .with_context(|| format!("cannot write {}", path.display()))?;
     let outcome = Image::open_unhashed(&path).context("cannot run what was just sealed").and_then(|image| {
         let program =
             Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole: None };
@@ -200,22 +209,4 @@ fn under_qemu(
     });
     _ = fs::remove_file(&path);
     outcome
-}
-
-/// Ends as the program ended. On Linux an abort or a fault is a signal, and cargo names it.
-fn end(outcome: &Outcome) -> ExitCode {
-    let signal = match u64::from(outcome.status) {
-        abi::vcpu::STATUS_ABORT => Some(Signal::ABORT),
-        abi::vcpu::STATUS_FAULT => Some(Signal::SEGV),
-        _ => None,
-    };
-    if let Some(signal) = signal {
-        _ = rustix::process::setrlimit(rustix::process::Resource::Core, no_core());
-        _ = kill_process(getpid(), signal);
-    }
-    ExitCode::from(outcome.status)
-}
-
-fn no_core() -> rustix::process::Rlimit {
-    rustix::process::Rlimit { current: Some(0), maximum: Some(0) }
 }
