@@ -67,6 +67,10 @@ pub(crate) fn of_stack(level: u32, name: u32) -> Option<SocketOption> {
         (IPPROTO_TCP, 4) => SocketOption::KeepIdle,
         (IPPROTO_TCP, 5) => SocketOption::KeepInterval,
         (IPPROTO_TCP, 6) => SocketOption::KeepCount,
+        (IPPROTO_TCP, 18) => SocketOption::UserTimeout,
+        (SOL_SOCKET, SO_RCVBUF) => SocketOption::ReceiveBuffer,
+        (SOL_SOCKET, SO_SNDBUF) => SocketOption::SendBuffer,
+        (IPPROTO_IP, 14) | (IPPROTO_IPV6, 24) => SocketOption::PathMtu,
         _ => return None,
     })
 }
@@ -74,14 +78,14 @@ pub(crate) fn of_stack(level: u32, name: u32) -> Option<SocketOption> {
 /// May the option be taken and forgotten? `SO_REUSEADDR` is one: our stacks never hold an address after its socket.
 pub(crate) fn is_hint(level: u32, name: u32) -> bool {
     match level {
-        // REUSEADDR, DONTROUTE, SNDBUF, RCVBUF, OOBINLINE, PRIORITY, RCVLOWAT, SNDLOWAT, INCOMING_CPU, BUSY_POLL
-        SOL_SOCKET => matches!(name, 2 | 5 | 7 | 8 | 10 | 12 | 18 | 19 | 46 | 49),
+        // REUSEADDR, DONTROUTE, OOBINLINE, PRIORITY, RCVLOWAT, SNDLOWAT, INCOMING_CPU, BUSY_POLL
+        SOL_SOCKET => matches!(name, 2 | 5 | 10 | 12 | 18 | 19 | 46 | 49),
         // TOS, MTU_DISCOVER, RECVERR, MULTICAST_TTL, MULTICAST_LOOP, BIND_ADDRESS_NO_PORT
         IPPROTO_IP => matches!(name, 1 | 10 | 11 | 24 | 33 | 34),
         // MULTICAST_HOPS, MULTICAST_LOOP, MTU_DISCOVER, RECVERR, TCLASS
         IPPROTO_IPV6 => matches!(name, 18 | 19 | 23 | 25 | 67),
-        // NODELAY, CORK, SYNCNT, LINGER2, DEFER_ACCEPT, QUICKACK, USER_TIMEOUT, NOTSENT_LOWAT
-        IPPROTO_TCP => matches!(name, 1 | 3 | 7 | 8 | 9 | 12 | 18 | 25),
+        // NODELAY, CORK, SYNCNT, LINGER2, DEFER_ACCEPT, QUICKACK, NOTSENT_LOWAT
+        IPPROTO_TCP => matches!(name, 1 | 3 | 7 | 8 | 9 | 12 | 25),
         _ => false,
     }
 }

@@ -12,7 +12,7 @@ use crate::transport::{Opened, Wanted, open};
 use abi::boot::Device;
 use abi::ring::Buffer;
 use alloc::vec::Vec;
-use device::{Capabilities, Checksum};
+use device::{Capabilities, Offload};
 use sync::SpinLock;
 
 /// Feature bits (§5.1.3).
@@ -62,7 +62,7 @@ impl Net {
             address = [0x02, 0x41, 0x4d, 0x50, 0x4f, index as u8];
         }
         let capabilities =
-            Capabilities { frame_max: FRAME_MAX, transmit_checksums: opened.features & FEATURE_CSUM != 0 };
+            Capabilities { frame_max: FRAME_MAX, transmit_checksums: opened.features & FEATURE_CSUM != 0, cut_max: 0 };
         Some(Self { address, capabilities, receive: SpinLock::new(receive), transmit: SpinLock::new(transmit) })
     }
 }
@@ -84,7 +84,7 @@ impl device::Frames for Net {
         self.transmit.lock().room()
     }
 
-    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<Checksum>) -> bool {
+    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<Offload>) -> bool {
         self.transmit.lock().transmit(length, fill)
     }
 
@@ -174,7 +174,7 @@ impl Transmit {
         !self.free.is_empty()
     }
 
-    fn transmit(&mut self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<Checksum>) -> bool {
+    fn transmit(&mut self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<Offload>) -> bool {
         if length > FRAME_MAX || !self.room() {
             return false;
         }
@@ -183,7 +183,7 @@ impl Transmit {
         let (header, frame) = bytes.split_at_mut(HEADER);
         let checksum = fill(frame);
         header.fill(0);
-        if let Some(Checksum { start, offset }) = checksum {
+        if let Some(Offload { start, offset, .. }) = checksum {
             header[0] = NEEDS_CSUM;
             header[6..8].copy_from_slice(&start.to_le_bytes());
             header[8..10].copy_from_slice(&offset.to_le_bytes());

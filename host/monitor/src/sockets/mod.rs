@@ -219,5 +219,8 @@ fn operation(number: u32) -> Option<Operation> {
 fn option(number: u32) -> Result<SocketOption, Errno> {
     use SocketOption::*;
     let all = [KeepAlive, KeepIdle, KeepInterval, KeepCount, Broadcast, HopLimit, Linger, OnlyV6, Error, ReusePort];
-    all.into_iter().find(|o| *o as u32 == number).ok_or(Errno::NOPROTOOPT)
+    all.into_iter()
+        .chain([UserTimeout, ReceiveBuffer, SendBuffer, PathMtu])
+        .find(|o| *o as u32 == number)
+        .ok_or(Errno::NOPROTOOPT)
 }

@@ -248,13 +248,18 @@ pub(super) fn set_option(socket: &OwnedFd, v6: bool, option: SocketOption, value
         SocketOption::OnlyV6 if v6 => sockopt::set_ipv6_v6only(socket, value != 0),
         SocketOption::OnlyV6 => Ok(()),
         SocketOption::ReusePort => sockopt::set_socket_reuseport(socket, value != 0),
-        SocketOption::Error => Err(Errno::NOPROTOOPT),
+        SocketOption::UserTimeout => sockopt::set_tcp_user_timeout(socket, value),
+        SocketOption::ReceiveBuffer => sockopt::set_socket_recv_buffer_size(socket, value as usize),
+        SocketOption::SendBuffer => sockopt::set_socket_send_buffer_size(socket, value as usize),
+        SocketOption::Error | SocketOption::PathMtu => Err(Errno::NOPROTOOPT),
     }
 }
 
 /// Gets an option of a socket that exists.
 pub(super) fn option(socket: &OwnedFd, v6: bool, option: SocketOption) -> Result<u32, Errno> {
     let seconds = |d: Duration| u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
+    // The kernel counts double what was asked for (socket(7)).
+    let size = |bytes: usize| u32::try_from(bytes / 2).unwrap_or(u32::MAX);
     Ok(match option {
         SocketOption::KeepAlive => sockopt::socket_keepalive(socket)?.into(),
         SocketOption::KeepIdle => seconds(sockopt::tcp_keepidle(socket)?),
@@ -267,6 +272,11 @@ pub(super) fn option(socket: &OwnedFd, v6: bool, option: SocketOption) -> Result
         SocketOption::OnlyV6 if v6 => sockopt::ipv6_v6only(socket)?.into(),
         SocketOption::OnlyV6 => 0,
         SocketOption::ReusePort => sockopt::socket_reuseport(socket)?.into(),
+        SocketOption::UserTimeout => sockopt::tcp_user_timeout(socket)?,
+        SocketOption::ReceiveBuffer => size(sockopt::socket_recv_buffer_size(socket)?),
+        SocketOption::SendBuffer => size(sockopt::socket_send_buffer_size(socket)?),
+        SocketOption::PathMtu if v6 => return Err(Errno::NOPROTOOPT),
+        SocketOption::PathMtu => sockopt::ip_mtu(socket)?,
         SocketOption::Error => sockopt::socket_error(socket)?.map_or(0, |()| 0),
     })
 }
