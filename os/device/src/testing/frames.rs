@@ -121,8 +121,8 @@ impl State {
                 if self.random.chance(faults.reorder) { self.random.below(4 * faults.delay_us + 100) } else { 0 };
             self.sent += 1;
             let mut left_ns = self.now_us * 1000;
-            if faults.bytes_per_ms > 0 {
-                left_ns = left_ns.max(self.left_ns[to]) + frame.len() as u64 * 1_000_000 / faults.bytes_per_ms;
+            if let Some(takes_ns) = (frame.len() as u64 * 1_000_000).checked_div(faults.bytes_per_ms) {
+                left_ns = left_ns.max(self.left_ns[to]) + takes_ns;
                 self.left_ns[to] = left_ns;
             }
             self.queues[to].insert((left_ns / 1000 + faults.delay_us + late, self.sent), frame);
