@@ -15,3 +15,4 @@ pub mod randomness;
 pub mod sample;
 pub mod smaps;
 pub mod suite;
+pub mod tcp;

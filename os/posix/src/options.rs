@@ -170,7 +170,7 @@ static TABLE: [Entry; 56] = [
     flag(IPPROTO_TCP, 12, Stream, 1, None),
     entry(IPPROTO_TCP, 16, Stream, (0, 1), 0, None),
     entry(IPPROTO_TCP, 17, Stream, (0, 1), 0, None),
-    entry(IPPROTO_TCP, 18, Stream, NATURAL, 0, None),
+    entry(IPPROTO_TCP, 18, Stream, NATURAL, 0, Some(S::UserTimeout)),
     entry(IPPROTO_TCP, 23, Stream, NATURAL, 0, None),
     entry(IPPROTO_TCP, 25, Stream, ANY, u32::MAX, None),
     // UDP_CORK, UDP_NO_CHECK6_TX, UDP_SEGMENT, UDP_GRO

@@ -18,7 +18,7 @@ use crate::arguments::BuildOptions;
 
 /// What comes in by the one line: the library OS and what it is made of. It is compiled for size, as the workspace's
 /// `image` profile says of the archive: half its code runs once.
-const OS: [&str; 14] = [
+const OS: [&str; 13] = [
     "ampoule-abi",
     "ampoule-device",
     "ampoule-fs",
@@ -31,7 +31,6 @@ const OS: [&str; 14] = [
     "ampoule-sync",
     "ampoule-thread",
     "ampoule-virtio",
-    "smoltcp",
     "talc",
 ];
 /// Of these, what every request, lock and allocation goes through keeps its speed, unless the program wants to be small.

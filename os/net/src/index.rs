@@ -6,7 +6,7 @@ const END: u32 = u32::MAX;
 
 /// The index. A socket is in it at most once.
 #[derive(Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     /// Chain heads; a power of two, or empty.
     heads: Vec<u32>,
     /// By socket number: hash, and the next of its chain.
@@ -16,7 +16,7 @@ pub(super) struct Index {
 
 impl Index {
     /// Adds socket `number` under `hash`.
-    pub(super) fn insert(&mut self, hash: u32, number: u32) {
+    pub(crate) fn insert(&mut self, hash: u32, number: u32) {
         if self.count >= self.heads.len() {
             self.grow();
         }
@@ -30,7 +30,7 @@ impl Index {
     }
 
     /// Takes socket `number`, added under `hash`, out again; false if it was not in.
-    pub(super) fn remove(&mut self, hash: u32, number: u32) -> bool {
+    pub(crate) fn remove(&mut self, hash: u32, number: u32) -> bool {
         if self.heads.is_empty() {
             return false;
         }
@@ -54,7 +54,7 @@ impl Index {
     }
 
     /// The sockets under `hash`.
-    pub(super) fn find(&self, hash: u32) -> impl Iterator<Item = u32> {
+    pub(crate) fn find(&self, hash: u32) -> impl Iterator<Item = u32> {
         let mut at = match self.heads.len() {
             0 => END,
             size => self.heads[hash as usize & (size - 1)],
