@@ -132,6 +132,14 @@ pub enum SocketOption {
     Error = 9,
     /// 1: `SO_REUSEPORT`.
     ReusePort = 10,
+    /// Milliseconds, 0 for the default: `TCP_USER_TIMEOUT`.
+    UserTimeout = 11,
+    /// Bytes: `SO_RCVBUF`, as the program asks for it.
+    ReceiveBuffer = 12,
+    /// Bytes: `SO_SNDBUF`, as the program asks for it.
+    SendBuffer = 13,
+    /// Bytes, to be read only: `IP_MTU` or `IPV6_MTU`, of the way to the peer.
+    PathMtu = 14,
     /// 1: tell datagrams' destinations in [`EventHeader::local`] (`IP_PKTINFO`, `IPV6_RECVPKTINFO`).
     ReceiveDestination = 20,
     /// 1: tell datagrams' traffic class in [`EventHeader::class`] (`IP_RECVTOS`, `IPV6_RECVTCLASS`).

@@ -29,8 +29,13 @@ fn build_tool() -> Result<PathBuf> {
 /// `arguments`.
 pub fn executable(folder: &Path, arguments: &[&str], name: &str) -> Result<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--message-format=json"]).args(arguments);
-    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.args(["build", "--quiet"]).args(arguments).current_dir(folder);
+    built(command, name)
+}
+
+/// Runs a build of cargo's, and gives the program of this name that came out.
+pub(crate) fn built(mut command: Command, name: &str) -> Result<PathBuf> {
+    command.arg("--message-format=json").stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot start cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;
     let mut found = None;

@@ -18,7 +18,9 @@ pub mod net;
 mod nonsense;
 mod queue;
 pub mod system;
+mod traffic;
 
 pub use memory::{OutOfRam, Plain, Ram, bytes_of, value_of};
 pub use nonsense::{Nonsense, What};
 pub use queue::Served;
+pub use traffic::Traffic;

@@ -8,18 +8,22 @@ use posix::errno::{Errno, Result};
 use posix::file::{CLOSE_ON_EXEC, NON_BLOCKING};
 use posix::socket::{AF_INET, AF_INET6, AF_UNIX, Address, TRUNCATED};
 use posix::table::table;
+use posix::unix::named::NAME_MAX;
 
 const AF_UNSPEC: u32 = 0;
-/// The longest `struct sockaddr` here, `sockaddr_in6`.
-pub(crate) const ADDRESS_MAX: usize = 28;
+/// The longest `struct sockaddr` here, `sockaddr_un`.
+pub(crate) const ADDRESS_MAX: usize = 2 + NAME_MAX;
 
 /// An address as `struct sockaddr_in` or `sockaddr_in6`: its bytes and their number.
 pub(crate) fn encode(address: Address) -> ([u8; ADDRESS_MAX], usize) {
     let mut wire = [0; ADDRESS_MAX];
     let length = match address {
-        Address::Unix => {
-            wire[..2].copy_from_slice(&(AF_UNIX as u16).to_ne_bytes());
-            2
+        Address::Unix(number) => {
+            let (family, name) = wire.split_at_mut(2);
+            family.copy_from_slice(&(AF_UNIX as u16).to_ne_bytes());
+            let length = name.first_chunk_mut().map_or(0, |name| posix::unix::named::name_of(number, name));
+            // A path ends with a NUL (`unix(7)`, "Pathname sockets").
+            2 + length + usize::from(length > 0 && name[0] != 0 && length < NAME_MAX)
         }
         Address::Inet(SocketAddr::V4(v4)) => {
             wire[..2].copy_from_slice(&(AF_INET as u16).to_ne_bytes());
@@ -59,6 +63,13 @@ pub(crate) fn decode(wire: &[u8]) -> Result<(u32, Option<SocketAddr>)> {
     Ok((family, address))
 }
 
+/// The name in a `sockaddr_un`, if it is one: a path to its NUL, an abstract name to its end, or nothing.
+fn unix_name(wire: &[u8]) -> Option<&[u8]> {
+    let name = wire.strip_prefix(&(AF_UNIX as u16).to_ne_bytes())?;
+    let end = name.iter().position(|&byte| byte == 0).filter(|&end| end > 0).unwrap_or(name.len());
+    name.get(..end.min(NAME_MAX))
+}
+
 /// An internet address from the caller; others are `EAFNOSUPPORT`.
 unsafe fn internet(address: *const c_void, length: c_uint) -> Result<SocketAddr> {
     // SAFETY: the caller's contract.
@@ -70,6 +81,10 @@ unsafe fn internet(address: *const c_void, length: c_uint) -> Result<SocketAddr>
 pub(crate) unsafe fn destination(address: *const c_void, length: c_uint) -> Result<Option<Address>> {
     if address.is_null() || length == 0 {
         return Ok(None);
+    }
+    // SAFETY: the caller's contract.
+    if let Some(name) = unix_name(unsafe { bytes(address, length as usize) }?) {
+        return posix::unix::named::address_of(name).map(Some);
     }
     // SAFETY: the caller's contract.
     unsafe { internet(address, length) }.map(|a| Some(Address::Inet(a)))
@@ -98,7 +113,10 @@ fn split(kind: c_int) -> (u32, u32, bool) {
 
 pub(crate) fn do_socket(family: c_int, kind: c_int, protocol: c_int) -> Result<i64> {
     let (kind, flags, close_on_exec) = split(kind);
-    let file = posix::inet::socket(family as u32, kind, protocol as u32, flags)?;
+    let file = match family as u32 {
+        AF_UNIX => posix::unix::named::socket(kind, flags),
+        family => posix::inet::socket(family, kind, protocol as u32, flags),
+    }?;
     table().insert(file, close_on_exec).map(i64::from)
 }
 
@@ -117,6 +135,10 @@ pub(crate) unsafe fn do_socketpair(family: c_int, kind: c_int, ends: *mut [c_int
 pub(crate) unsafe fn do_bind(fd: c_int, address: *const c_void, length: c_uint) -> Result<i64> {
     let file = table().get(fd)?;
     // SAFETY: the caller's contract.
+    if let Some(name) = unix_name(unsafe { bytes(address, length as usize) }?) {
+        return done(file.socket()?.bind_name(name));
+    }
+    // SAFETY: the caller's contract.
     done(file.socket()?.bind(unsafe { internet(address, length) }?))
 }
 
@@ -127,7 +149,11 @@ pub(crate) fn do_listen(fd: c_int, backlog: c_int) -> Result<i64> {
 pub(crate) unsafe fn do_connect(fd: c_int, address: *const c_void, length: c_uint) -> Result<i64> {
     let file = table().get(fd)?;
     // SAFETY: the caller's contract.
-    let (family, address) = decode(unsafe { bytes(address, length as usize) }?)?;
+    let wire = unsafe { bytes(address, length as usize) }?;
+    let (family, address) = decode(wire)?;
+    if let Some(name) = unix_name(wire) {
+        return done(posix::socket::connect_name(&file, name));
+    }
     match address {
         None if family == AF_UNSPEC => done(file.socket()?.disconnect()),
         None => Err(Errno::AFNOSUPPORT),

@@ -27,3 +27,7 @@ pub(crate) const ECONNRESET: i32 = 104;
 pub(crate) const ETIMEDOUT: i32 = 110;
 /// Nobody listens there.
 pub(crate) const ECONNREFUSED: i32 = 111;
+/// There is no way to the host.
+pub(crate) const EHOSTUNREACH: i32 = 113;
+/// There is no way to its network.
+pub(crate) const ENETUNREACH_NUMBER: i32 = 101;

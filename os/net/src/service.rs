@@ -7,13 +7,13 @@ use crate::errno::EACCES;
 use crate::inet::{Answer, Inet, Network, World};
 use crate::policy::Policy;
 use crate::random::Random;
+use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use device::{Error, Family, Frames, How, Kind, Ready, Received, Resolved, SocketId, SocketOption, Stack, Watch};
-use smoltcp::time::Instant;
 use sync::{Once, SpinLock};
 use thread::{Poller, WaitQueue};
 
@@ -84,7 +84,7 @@ fn world(frames: &'static dyn Frames) -> World<'static> {
 }
 
 fn now() -> Instant {
-    Instant::from_micros((machine::clock::monotonic_ns() / 1000) as i64)
+    Instant::from_micros(machine::clock::monotonic_ns() / 1000)
 }
 
 /// The boot's seed is others' as well: a seed of our own, from which theirs cannot be told.
@@ -116,7 +116,7 @@ impl Poller for Service {
 
     fn deadline(&self) -> Option<u64> {
         let at = self.inet.lock().deadline()?;
-        Some((at.total_micros().max(0) as u64).saturating_mul(1000))
+        Some(at.micros().saturating_mul(1000))
     }
 }
 
@@ -183,7 +183,7 @@ impl Stack for Service {
     }
 
     fn option(&self, socket: SocketId, option: SocketOption) -> Result<u32, Error> {
-        self.inet.lock().option(socket, option)
+        self.inet.lock().option(self.world(), socket, option)
     }
 
     fn ready(&self, socket: SocketId) -> Ready {

@@ -172,7 +172,7 @@ static TABLE: [Entry; 56] = [
     flag(IPPROTO_TCP, 12, Stream, 1, None),
     entry(IPPROTO_TCP, 16, Stream, Within(0, 1), 0, None),
     entry(IPPROTO_TCP, 17, Stream, Within(0, 1), 0, None),
-    entry(IPPROTO_TCP, 18, Stream, Natural, 0, None),
+    entry(IPPROTO_TCP, 18, Stream, Natural, 0, Some(S::UserTimeout)),
     entry(IPPROTO_TCP, 23, Stream, Natural, 0, None),
     entry(IPPROTO_TCP, 25, Stream, Any, 0, None),
     // UDP_CORK, UDP_NO_CHECK6_TX, UDP_SEGMENT, UDP_GRO

@@ -39,8 +39,8 @@ pub const WAIT_ALL: u32 = 0x100;
 pub enum Address {
     /// IPv4 or IPv6.
     Inet(SocketAddr),
-    /// A socket of this machine, without a name.
-    Unix,
+    /// A socket of this machine: its name's number ([`crate::unix::named`]), 0 without a name.
+    Unix(u32),
 }
 
 /// What a receive gave.
@@ -85,6 +85,16 @@ pub trait Socket: Send + Sync {
     fn bind(&self, address: SocketAddr) -> Result<()> {
         let _ = address;
         Err(Errno::OPNOTSUPP)
+    }
+    /// `bind` to a name, of a Unix socket; empty for any.
+    fn bind_name(&self, name: &[u8]) -> Result<()> {
+        let _ = name;
+        Err(Errno::AFNOSUPPORT)
+    }
+    /// `connect` to a name, of a Unix socket: [`Errno::AGAIN`] while there is no room.
+    fn connect_name(&self, name: &[u8]) -> Result<()> {
+        let _ = name;
+        Err(Errno::AFNOSUPPORT)
     }
     /// `listen`
     fn listen(&self, backlog: u32) -> Result<()> {
@@ -215,4 +225,14 @@ pub fn connect(file: &Open, address: SocketAddr) -> Result<()> {
         Err(Errno::AGAIN) => Err(Errno::INPROGRESS),
         done => done.map(drop),
     }
+}
+
+/// `connect` to a name.
+pub fn connect_name(file: &Open, name: &[u8]) -> Result<()> {
+    let socket = file.socket()?;
+    match socket.connect_name(name) {
+        Err(Errno::AGAIN) => {}
+        done => return done,
+    }
+    file.retry(file.is_non_blocking(), true, None, &mut || socket.connect_name(name).map(|()| 0)).map(drop)
 }

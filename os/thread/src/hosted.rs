@@ -67,9 +67,14 @@ impl Thread {
         self.0.woken.notify_one();
     }
 
-    #[allow(dead_code)] // the scheduler of an image calls it
     pub(crate) fn unpark_first(&self) {
         self.unpark();
+    }
+
+    pub(crate) fn waits_for(&self, _key: usize, _now: u32) {}
+
+    pub(crate) fn waited_ticks(&self, _now: u32) -> u32 {
+        0
     }
 
     /// Waits for its end, and gives what it returned.
@@ -92,6 +97,11 @@ pub fn current() -> Thread {
 /// A word of the running thread's own, for the libc door.
 pub fn slot(index: usize) -> &'static AtomicUsize {
     SLOTS.with(|slots| &slots[index])
+}
+
+/// The host's scheduler counts for itself.
+pub(crate) fn ticks() -> u32 {
+    0
 }
 
 /// Becomes the first thread.

@@ -25,6 +25,10 @@ impl Node {
     pub(crate) fn new(thread: Thread, key: usize, bits: u32) -> Self {
         Node { next: null_mut(), previous: null_mut(), queued: false, key, bits, thread, _pinned: PhantomPinned }
     }
+
+    pub(crate) fn thread(&self) -> &Thread {
+        &self.thread
+    }
 }
 
 /// Waiters, first come first.
@@ -82,6 +86,16 @@ impl List {
 
     /// Takes up to `count` waiters off for which `matches` holds, and unparks them.
     pub(crate) fn wake(&mut self, count: usize, matches: impl Fn(&Node) -> bool) -> usize {
+        self.wake_as(count, matches, |_| false)
+    }
+
+    /// The same, and those for which `first` holds are the next to run.
+    pub(crate) fn wake_as(
+        &mut self,
+        count: usize,
+        matches: impl Fn(&Node) -> bool,
+        mut first: impl FnMut(&Thread) -> bool,
+    ) -> usize {
         let (mut woken, mut node) = (0, self.first);
         while !node.is_null() && woken < count {
             // SAFETY: by the invariant; the thread behind a queued node is alive, and stays so until it takes the lock
@@ -90,7 +104,12 @@ impl List {
                 let next = (*node).next;
                 if matches(&*node) {
                     self.remove(node);
-                    (*node).thread.unpark();
+                    let thread = &(*node).thread;
+                    if first(thread) {
+                        thread.unpark_first()
+                    } else {
+                        thread.unpark()
+                    }
                     woken += 1;
                 }
                 node = next;

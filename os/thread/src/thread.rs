@@ -32,6 +32,9 @@ pub(crate) struct Inner {
     pub(crate) timed_out: AtomicBool,
     pub(crate) next: AtomicPtr<Inner>,
     pub(crate) timer: UnsafeCell<timer::Node<Inner>>,
+    /// The futex that it waited for last, and since which tick it has wanted that one.
+    awaited: AtomicUsize,
+    since: AtomicU32,
     pub(crate) done: AtomicBool,
     pub(crate) result: AtomicUsize,
     pub(crate) joiners: WaitQueue,
@@ -62,6 +65,8 @@ impl Inner {
             timed_out: AtomicBool::new(false),
             next: AtomicPtr::new(core::ptr::null_mut()),
             timer: UnsafeCell::new(timer::Node::new()),
+            awaited: AtomicUsize::new(0),
+            since: AtomicU32::new(0),
             done: AtomicBool::new(false),
             result: AtomicUsize::new(0),
             joiners: WaitQueue::new(),
@@ -103,6 +108,22 @@ impl Thread {
 
     pub(crate) fn unpark_first(&self) {
         sched::unpark(&self.0, true);
+    }
+
+    /// The running thread begins to wait for a futex. Has it waited for this one before, it goes on doing so: a lock that
+    /// somebody else took in between.
+    #[inline]
+    pub(crate) fn waits_for(&self, key: usize, now: u32) {
+        if self.0.awaited.load(Ordering::Relaxed) != key {
+            self.0.awaited.store(key, Ordering::Relaxed);
+            self.0.since.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// For how many ticks it has wanted the futex that it waits for.
+    #[inline]
+    pub(crate) fn waited_ticks(&self, now: u32) -> u32 {
+        now.wrapping_sub(self.0.since.load(Ordering::Relaxed))
     }
 
     /// Waits for its end, and gives what it returned. Any number of threads may wait.

@@ -13,7 +13,7 @@ use crate::transport::registers::{Placed, Registers, open};
 use crate::transport::{Config, Opened, Wanted};
 use abi::hostnet::{Address, Event, EventHeader, Request, Response, SendHeader, SendStatus};
 use abi::ring::{Areas, Buffer, Chain, Device};
-use device::{Checksum, Console as _, Entropy as _, Frames as _, HostSockets as _, Incoming, Input, Sent, Stream};
+use device::{Console as _, Entropy as _, Frames as _, HostSockets as _, Incoming, Input, Offload, Sent, Stream};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -82,7 +82,7 @@ fn device(offered: u64, wanted: &Wanted, config: &[u8]) -> (Handle, Opened) {
 }
 
 fn wanted(queue_sizes: &'static [u16]) -> Wanted {
-    Wanted { name: "test", features: 0, queue_sizes }
+    Wanted { name: "test", features: 0, together: 0, queue_sizes }
 }
 
 /// Has `serve` done for each queue when any is kicked.
@@ -226,7 +226,7 @@ fn frames_arrive_leave_and_are_kicked_once() {
         for part in 0..5u8 {
             let ok = net.transmit(60, &mut |frame| {
                 frame.fill(part);
-                (part == 2).then_some(Checksum { start: 34, offset: 16 })
+                (part == 2).then_some(Offload { start: 34, offset: 16, cut: 0 })
             });
             assert!(ok);
         }

@@ -18,7 +18,7 @@ pub fn check(data: &[u8]) {
 pub fn check_program(data: &[u8]) {
     _ = image::raw_system_calls(data);
     let manifest = Manifest { name: "fuzz".into(), memory: 2 << 20, ..Manifest::default() };
-    let input = SealInput { elf: data, manifest: &manifest, exokernel: None, symbols: &[], unwind: false };
+    let input = SealInput { elf: data, manifest: &manifest, exokernel: None, symbols: &[], files: &[], unwind: false };
     if let Some(error) = seal(&input).ok().and_then(|sealed| Image::parse(sealed.bytes).err()) {
         panic!("a sealed image cannot be read back: {error}");
     }

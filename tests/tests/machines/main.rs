@@ -10,11 +10,14 @@ mod http;
 mod input;
 mod jail;
 mod limits;
+mod linux;
 mod peer;
+mod project;
 mod random;
 mod reproducible;
 mod services;
 mod tap;
+mod timeline;
 
 use std::process::ExitCode;
 
@@ -35,9 +38,12 @@ fn main() -> ExitCode {
     cases.extend(input::cases());
     cases.extend(jail::cases());
     cases.extend(limits::cases());
+    cases.extend(linux::cases());
     cases.extend(peer::cases());
+    cases.extend(project::cases());
     cases.extend(random::cases());
     cases.extend(tap::cases());
+    cases.extend(timeline::cases());
     cases.extend(reproducible::cases());
     cases.extend(services::cases());
     harness::main(cases)

@@ -21,6 +21,7 @@ use crate::arguments::BuildOptions;
 const OS: [&str; 13] = [
     "ampoule-abi",
     "ampoule-device",
+    "ampoule-fs",
     "ampoule-hostnet",
     "ampoule-libc",
     "ampoule-machine",
@@ -30,7 +31,6 @@ const OS: [&str; 13] = [
     "ampoule-sync",
     "ampoule-thread",
     "ampoule-virtio",
-    "smoltcp",
     "talc",
 ];
 /// Of these, what every request, lock and allocation goes through keeps its speed, unless the program wants to be small.

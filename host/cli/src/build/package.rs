@@ -9,6 +9,7 @@ use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, TargetKind};
 use toml::de::DeTable;
 
 use super::flags::TARGET;
+use super::user::Question;
 use crate::arguments::BuildOptions;
 
 /// How the library OS gets into the image.
@@ -52,6 +53,8 @@ pub struct Package {
     pub calls_by_number: bool,
     /// Packages that it takes from folders outside of the workspace: name and folder, by name.
     pub outside: Vec<(String, PathBuf)>,
+    /// The user's own compiler flags.
+    pub user_flags: Vec<String>,
     cargo_target: PathBuf,
 }
 
@@ -65,7 +68,8 @@ impl Package {
                 folder.display()
             );
         }
-        let metadata = metadata(&cargo_toml, options)?;
+        let question = Question::new();
+        let metadata = metadata(&cargo_toml, options, &question)?;
         let named = choose(&metadata, &cargo_toml.canonicalize()?, name)?;
         let (package, bin) = program(&metadata, named, options)?;
         let workspace = metadata.workspace_root.clone().into_std_path_buf();
@@ -79,6 +83,7 @@ impl Package {
             calls_by_number: reaches(&metadata, package, "libc"),
             panic: panic(&workspace)?,
             outside: outside(&metadata),
+            user_flags: question.answer()?,
             workspace,
             cargo_target: metadata.target_directory.into_std_path_buf(),
         })
@@ -89,15 +94,23 @@ impl Package {
         format!("{}@{}", self.name, self.version)
     }
 
+    /// Cargo's own target folder.
+    pub fn cargo_target(&self) -> &Path {
+        &self.cargo_target
+    }
+
     /// Where everything that belongs to images is built: the image itself, and cargo's own folder for it.
     pub fn target_folder(&self) -> PathBuf {
         self.cargo_target.join("ampoule")
     }
 }
 
-fn metadata(cargo_toml: &Path, options: &BuildOptions) -> Result<Metadata> {
+fn metadata(cargo_toml: &Path, options: &BuildOptions, question: &Question) -> Result<Metadata> {
     let mut command = MetadataCommand::new();
     command.manifest_path(cargo_toml);
+    for (name, value) in question.environment()? {
+        command.env(name, value);
+    }
     if !options.features.is_empty() {
         command.features(CargoOpt::SomeFeatures(options.features.clone()));
     }

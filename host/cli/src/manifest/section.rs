@@ -7,11 +7,11 @@ use abi::manifest::{Manifest, Network};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{LEAST_MEMORY, LEAST_STACK, MOST_MEMORY, Problem, network};
+use super::{FileRule, LEAST_MEMORY, LEAST_STACK, MOST_MEMORY, Problem, files, network};
 use crate::size::{self, Size};
 
 const SECTION: &str = "package.metadata.ampoule";
-const KEYS: &str = "`args`, `env`, `memory`, `net`, `program`, `stack`";
+const KEYS: &str = "`args`, `env`, `files`, `memory`, `net`, `program`, `stack`";
 const NET_KEYS: &str = "`connect`, `listen`";
 
 /// A problem and its place.
@@ -28,11 +28,7 @@ type Value<'i> = Spanned<DeValue<'i>>;
 
 /// Fills `manifest` from the text of a Cargo.toml.
 pub(super) fn read(text: &str, manifest: &mut Manifest) -> Result<(), Fault> {
-    let document = DeTable::parse(text).map_err(|error| Fault {
-        offset: error.span().map_or(0, |span| span.start),
-        key: String::new(),
-        problem: Problem::Toml(error.message().to_owned()),
-    })?;
+    let document = document(text)?;
     let Some(section) = find(document.get_ref()) else { return Ok(()) };
     let table = as_table(section, SECTION)?;
     let mut stack = None;
@@ -43,6 +39,7 @@ pub(super) fn read(text: &str, manifest: &mut Manifest) -> Result<(), Fault> {
             "stack" => stack = Some((key, value)),
             "args" => manifest.arguments = strings(&key, value, |_, text| plain(text))?,
             "env" => manifest.environment = environment(&key, value)?,
+            "files" => drop(files(&key, value, text)?),
             "net" => manifest.network = Some(net(&key, value)?),
             // What it means is cargo's knowledge (`build/package.rs`).
             "program" => drop(as_text(value, &key)?),
@@ -53,6 +50,49 @@ pub(super) fn read(text: &str, manifest: &mut Manifest) -> Result<(), Fault> {
         manifest.stack = self::stack(&key, value, manifest.memory)?;
     }
     Ok(())
+}
+
+/// Which files the text of a Cargo.toml seals.
+pub(super) fn read_files(text: &str) -> Result<Vec<FileRule>, Fault> {
+    let document = document(text)?;
+    let Some(section) = find(document.get_ref()) else { return Ok(Vec::new()) };
+    match as_table(section, SECTION)?.get("files") {
+        Some(value) => files(&format!("{SECTION}.files"), value, text),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn document(text: &str) -> Result<Spanned<DeTable<'_>>, Fault> {
+    DeTable::parse(text).map_err(|error| Fault {
+        offset: error.span().map_or(0, |span| span.start),
+        key: String::new(),
+        problem: Problem::Toml(error.message().to_owned()),
+    })
+}
+
+fn files(key: &str, value: &Value<'_>, text: &str) -> Result<Vec<FileRule>, Fault> {
+    let mut rules: Vec<FileRule> = Vec::new();
+    for (name, value) in as_table(value, key)? {
+        let key = format!("{key}.\"{}\"", name.get_ref());
+        let host = as_text(value, &key)?;
+        let rule = || {
+            let rule = FileRule {
+                line: super::line(text, name.span().start),
+                key: key.clone(),
+                guest: files::guest(name.get_ref())?,
+                host: files::host(host)?,
+            };
+            // With and without a slash at its end it is the same path.
+            match rules.iter().any(|other| other.guest == rule.guest) {
+                true => Err(Problem::FilePath(rule.guest, "is there twice; leave one out")),
+                false => Ok(rule),
+            }
+        };
+        let rule = rule().map_err(|problem| fault(name.span(), key.clone(), problem))?;
+        rules.push(rule);
+    }
+    rules.sort_by(|a, b| a.guest.cmp(&b.guest));
+    Ok(rules)
 }
 
 /// `package.metadata.ampoule` of the document, if it is there.

@@ -83,7 +83,12 @@ impl Hostnet {
                 Kind::Datagram => read_datagram(socket, descriptor, &self.ram, buffer, &mut header)?,
             };
             match got {
-                Some(bytes) => length = bytes,
+                Some(bytes) => {
+                    length = bytes;
+                    if header.event == Event::Data as u32 {
+                        self.traffic.receive(bytes);
+                    }
+                }
                 None => return Ok(None),
             }
         }

@@ -18,7 +18,7 @@ mod requests;
 mod sends;
 pub mod table;
 
-use crate::{Nonsense, Ram, Served, What};
+use crate::{Nonsense, Ram, Served, Traffic, What};
 use abi::hostnet::{QUEUE_CONTROL, QUEUE_EVENTS, QUEUE_SEND, Request, Response, SendHeader, SendStatus};
 use abi::ring::{Buffer, Chain, Device};
 use requests::Lookup;
@@ -76,12 +76,22 @@ pub struct Hostnet {
     lookups: [Option<Lookup>; LOOKUPS],
     /// Some listener could not accept for lack of descriptors or slots.
     starved: bool,
+    traffic: Traffic,
 }
 
 impl Hostnet {
     /// Serves `queues`, with `table` for its sockets and `set` to wait on.
     pub fn new(queues: [Device; 3], ram: Ram, set: i32, table: Table) -> Self {
-        Self { queues, ram, set, table, spare: None, lookups: [None; LOOKUPS], starved: false }
+        Self {
+            queues,
+            ram,
+            set,
+            table,
+            spare: None,
+            lookups: [None; LOOKUPS],
+            starved: false,
+            traffic: Traffic::default(),
+        }
     }
 
     /// Serves one queue; an unknown number is ignored.
@@ -96,6 +106,11 @@ impl Hostnet {
             _ => return Ok(Served::default()),
         };
         result.map_err(|what| Nonsense { device: "hostnet", queue: name, what })
+    }
+
+    /// What went through.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// Serves all queues.

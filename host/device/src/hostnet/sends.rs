@@ -22,7 +22,11 @@ impl Hostnet {
                         return Err(What::Header);
                     }
                     let bytes = self.ram.buffer(&request)?.wrapping_add(HEADER as usize);
-                    self.send(&header, bytes, control)
+                    let status = self.send(&header, bytes, control);
+                    if status.taken > 0 || status.status == 0 {
+                        self.traffic.send(status.taken);
+                    }
+                    status
                 }
                 SEND_CREDIT => self.credit(&header),
                 _ => return Err(What::Header),

@@ -5,6 +5,7 @@ use super::os::{self, Child, Fate, Got, Signals};
 use super::signals::NUDGE;
 use crate::jail::Jail;
 use crate::sockets::{HostSockets, Lookup};
+use crate::timeline::Mark;
 use crate::{Error, Options, Outcome, Program};
 use abi::gate::BACKTRACE_MAX;
 use abi::hostnet::{Address, Operation, Request, Response, SendHeader};
@@ -92,6 +93,11 @@ impl<'a> Parent<'a> {
             }
             self.listen(&mut buffer)?;
             self.end_lookups();
+            if let (Some(timeline), Some(sockets)) = (self.options.timeline, &self.sockets)
+                && sockets.has_listened()
+            {
+                timeline.mark(Mark::Listening);
+            }
             if ready.first() == Some(&true) {
                 let fate = self.child.wait()?;
                 self.listen(&mut buffer)?;

@@ -45,6 +45,7 @@ pub struct HostSockets {
     policy: Policy,
     sockets: HashMap<u32, Open>,
     notify: Option<fn(&Notice)>,
+    has_listened: bool,
     /// Ports whose trouble was told already.
     told: Vec<(Protocol, u16)>,
 }
@@ -61,7 +62,13 @@ pub struct Answer<'a> {
 impl HostSockets {
     /// The sockets of a machine with this policy.
     pub fn new(network: Network, publish: Vec<Publish>, notify: Option<fn(&Notice)>) -> Self {
-        Self { policy: Policy::new(network, publish), sockets: HashMap::new(), notify, told: Vec::new() }
+        Self {
+            policy: Policy::new(network, publish),
+            sockets: HashMap::new(),
+            notify,
+            has_listened: false,
+            told: Vec::new(),
+        }
     }
 
     /// Carries a request out. `accepted` is the descriptor, where the request concerns an accepted connection.
@@ -189,7 +196,13 @@ impl HostSockets {
         }
     }
 
-    fn tell(&self, notice: &Notice) {
+    /// Has a port of the machine's come to be reached?
+    pub(crate) fn has_listened(&self) -> bool {
+        self.has_listened
+    }
+
+    fn tell(&mut self, notice: &Notice) {
+        self.has_listened |= matches!(notice, Notice::Listening { .. });
         if let Some(notify) = self.notify {
             notify(notice);
         }

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// All that a machine may ask for.
-pub(super) const ALL: [SocketOption; 16] = {
+pub(super) const ALL: [SocketOption; 17] = {
     use SocketOption::*;
     [
         KeepAlive,
@@ -28,6 +28,7 @@ pub(super) const ALL: [SocketOption; 16] = {
         Class,
         MtuDiscover,
         MaxSegment,
+        UserTimeout,
     ]
 };
 
@@ -44,6 +45,7 @@ fn plain(socket: &OwnedFd, option: SocketOption) -> Result<Option<(i32, i32)>, E
         SocketOption::Class => of_ip(libc::IP_TOS, libc::IPV6_TCLASS),
         SocketOption::MtuDiscover => of_ip(libc::IP_MTU_DISCOVER, libc::IPV6_MTU_DISCOVER),
         SocketOption::ReceiveJoined => Ok(Some((libc::SOL_UDP, libc::UDP_GRO))),
+        SocketOption::UserTimeout => Ok(Some((libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT))),
         SocketOption::MaxSegment => Ok(Some((libc::IPPROTO_TCP, libc::TCP_MAXSEG))),
         _ => Ok(None),
     }

@@ -8,6 +8,9 @@ use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use device::{Ancillary, Error, Family, How, Kind, Ready, Received, SocketId, SocketOption, Watch};
 
+/// What Linux says of its loopback interface, in bytes.
+const MTU: u32 = 65_536;
+
 /// Ports that nobody asked for. They are not the outer stacks' range, so that a port got here is free there.
 const EPHEMERAL: core::ops::RangeInclusive<u16> = 61000..=65535;
 
@@ -28,8 +31,9 @@ pub(super) struct Socket {
     pub(super) error: Option<i32>,
     only_v6: bool,
     reuse_port: bool,
-    /// Options that mean nothing here, but are remembered: keep-alive and its three numbers, broadcast, hops, linger.
-    remembered: [u32; 7],
+    /// Options that mean nothing here, but are remembered: keep-alive and its three numbers, broadcast, hops, linger, patience,
+    /// buffers.
+    remembered: [u32; 10],
     pub(super) body: Body,
 }
 
@@ -40,7 +44,7 @@ pub(super) enum Body {
 
 impl Socket {
     pub(super) fn new(family: Family, body: Body) -> Self {
-        let remembered = [0, 7200, 75, 9, 0, 64, 0];
+        let remembered = [0, 7200, 75, 9, 0, 64, 0, 0, 0, 0];
         Self { family, local: None, watch: None, error: None, only_v6: false, reuse_port: false, remembered, body }
     }
 
@@ -86,6 +90,9 @@ impl Socket {
             SocketOption::Broadcast => 4,
             SocketOption::HopLimit => 5,
             SocketOption::Linger => LINGER,
+            SocketOption::UserTimeout => 7,
+            SocketOption::ReceiveBuffer => 8,
+            SocketOption::SendBuffer => 9,
             _ => return None,
         };
         self.remembered.get_mut(at)
@@ -274,6 +281,7 @@ impl Table {
             SocketOption::Error => socket.error.take().map_or(0, |errno| errno as u32),
             SocketOption::OnlyV6 => socket.only_v6.into(),
             SocketOption::ReusePort => socket.reuse_port.into(),
+            SocketOption::PathMtu => MTU,
             _ => *socket.remembered(option).ok_or(ENOPROTOOPT)?,
         })
     }

@@ -120,7 +120,7 @@ impl Socket for Inet {
             Some(Address::Inet(address)) if self.kind == Type::Datagram => {
                 Some(Inet::destination(self.peer_of_family(address)?))
             }
-            Some(Address::Unix) => return Err(Errno::AFNOSUPPORT),
+            Some(Address::Unix(_)) => return Err(Errno::AFNOSUPPORT),
             _ => None,
         };
         let Some(address) = to else {
