@@ -240,6 +240,7 @@ impl Volume {
         if !state.tmp.node(id)?.can_take_name() {
             return Err(Error::Links);
         }
+        state.tmp.space.has_room()?;
         state.tmp.add(directory, &walked.name, id, now())
     }
 

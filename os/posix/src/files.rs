@@ -8,7 +8,7 @@ use sync::SpinLock;
 use crate::directory::{Held, OpenDirectory};
 use crate::errno::{Errno, Result};
 use crate::file::{self, ACCESS_MODE, Description, Kind, NON_BLOCKING, Open, READ_ONLY, READ_WRITE, WRITE_ONLY};
-use crate::names::{At, CURRENT, Change, Mapping, Names};
+use crate::names::{At, CURRENT, Change, Mapping, Memory, Names};
 use crate::path;
 use crate::regular::Regular;
 use crate::special::Random;
@@ -195,7 +195,7 @@ impl Names for Tree {
             return Err(Errno::ACCES);
         }
         let is_read_only = node.handle().is_read_only();
-        if mapping.write && !mapping.shared || !mapping.shared && !is_read_only {
+        if !mapping.shared && (mapping.write || !is_read_only) {
             return Ok(None);
         }
         match node.handle().map(offset, length as u64)? {
@@ -214,16 +214,25 @@ impl Names for Tree {
     }
 
     fn unmap(&self, address: usize, length: usize) -> bool {
-        let sealed = machine::sealed::files().as_ptr_range();
-        if (sealed.start.addr()..sealed.end.addr()).contains(&address) {
+        if is_sealed(address) {
             return true;
         }
         COUNT.load(Relaxed) > 0 && forget(address, address.saturating_add(length))
     }
 
-    fn is_mapped(&self, address: usize) -> bool {
-        COUNT.load(Relaxed) > 0 && MAPPINGS.lock().iter().any(|m| (m.start..m.end).contains(&address))
+    fn memory(&self, address: usize) -> Option<Memory> {
+        let is_file = || COUNT.load(Relaxed) > 0 && MAPPINGS.lock().iter().any(|m| (m.start..m.end).contains(&address));
+        match () {
+            () if is_sealed(address) => Some(Memory::Sealed),
+            () if is_file() => Some(Memory::File),
+            () => None,
+        }
     }
+}
+
+fn is_sealed(address: usize) -> bool {
+    let sealed = machine::sealed::files().as_ptr_range();
+    (sealed.start.addr()..sealed.end.addr()).contains(&address)
 }
 
 /// A part of a file that the program has mapped.

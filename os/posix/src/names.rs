@@ -62,8 +62,17 @@ pub trait Names: Sync {
     fn map(&self, fd: i32, offset: i64, length: usize, mapping: Mapping) -> Result<Option<usize>>;
     /// `munmap`: true if the range was memory of [`Names::map`], and is not any more.
     fn unmap(&self, address: usize, length: usize) -> bool;
-    /// Is there memory of a file at this address?
-    fn is_mapped(&self, address: usize) -> bool;
+    /// What memory of a file there is at this address, if there is any.
+    fn memory(&self, address: usize) -> Option<Memory>;
+}
+
+/// Memory that a mapping of a file consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// The image's.
+    Sealed,
+    /// The file's own.
+    File,
 }
 
 /// How a file is mapped.

@@ -65,5 +65,5 @@ pub(crate) fn run() {
     let all = map(&grown, 1 << 20, BOTH, libc::MAP_SHARED, 0).expect("a mapping");
     all[(1 << 20) - 1] = 9;
     say("a sparse one", fs::read("grown").map(|b| (b.len(), b[(1 << 20) - 1])));
-    drop(unmap(all));
+    say("unmap", Ok(unmap(all)));
 }
