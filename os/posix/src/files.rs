@@ -7,6 +7,7 @@ use sync::SpinLock;
 
 use crate::directory::{Held, OpenDirectory};
 use crate::errno::{Errno, Result};
+use crate::fifo::Fifo;
 use crate::file::{self, ACCESS_MODE, Description, Kind, NON_BLOCKING, Open, READ_ONLY, READ_WRITE, WRITE_ONLY};
 use crate::names::{At, CURRENT, Change, Mapping, Memory, Names};
 use crate::path;
@@ -95,9 +96,12 @@ impl Names for Tree {
         let opened = fs::volume().open(From::new(at, path)?.start(), path, opening(flags, mode))?;
         let kept = flags & (ACCESS_MODE | NON_BLOCKING | file::APPEND);
         Ok(match opened {
-            Opened::File(handle) | Opened::Directory(handle) | Opened::Link(handle) if flags & PATH != 0 => {
+            Opened::File(handle) | Opened::Directory(handle) | Opened::Link(handle) | Opened::Fifo(handle)
+                if flags & PATH != 0 =>
+            {
                 Description::open(Held(handle), kept | PATH)
             }
+            Opened::Fifo(handle) => Description::open(Fifo::open(handle, flags)?, kept),
             Opened::File(handle) => Description::open(Regular::new(handle, flags), kept),
             Opened::Directory(handle) => Description::open(OpenDirectory::new(handle), kept | file::DIRECTORY),
             Opened::Link(_) => return Err(Errno::LOOP),
@@ -156,6 +160,7 @@ impl Names for Tree {
         Ok(match change {
             Change::MakeDirectory(mode) => volume.make_directory(start, path, mode & 0o1777),
             Change::MakeFile(mode) => volume.make_file(start, path, mode),
+            Change::MakeFifo(mode) => volume.make_fifo(start, path, mode),
             Change::MakeLink(target) => volume.make_link(start, path, target),
             Change::RemoveFile => volume.remove(start, path, false),
             Change::RemoveDirectory => volume.remove(start, path, true),

@@ -23,6 +23,8 @@ pub enum Change<'a> {
     MakeDirectory(u32),
     /// An empty file of this mode is made.
     MakeFile(u32),
+    /// A pipe with a name, of this mode, is made.
+    MakeFifo(u32),
     /// A symbolic link that says this is made.
     MakeLink(&'a [u8]),
     /// The file is removed.
