@@ -6,6 +6,8 @@ pub const DIRECTORY: u32 = 0o040000;
 pub const REGULAR: u32 = 0o100000;
 /// `S_IFLNK`
 pub const LINK: u32 = 0o120000;
+/// `S_IFIFO`
+pub const FIFO: u32 = 0o010000;
 /// `S_IFCHR`
 pub const CHARACTER: u32 = 0o020000;
 /// `S_IFMT`: the type's bits of a mode.

@@ -72,6 +72,8 @@ pub enum Opened {
     Directory(Handle),
     /// A symbolic link, by [`Opening::only_place`].
     Link(Handle),
+    /// A pipe with a name; it is `posix` that has pipes.
+    Fifo(Handle),
     /// What `posix` has the meaning of.
     Special(Special),
 }
@@ -130,6 +132,7 @@ impl Volume {
         let opened = match place {
             _ if state.is_directory(place) => Opened::Directory,
             _ if state.link(place).is_some() => Opened::Link,
+            _ if state.is_fifo(place) => Opened::Fifo,
             _ => Opened::File,
         };
         self.hold(&mut state, place).map(opened)
@@ -201,6 +204,16 @@ impl Volume {
         state.make(&walked, mode, || Body::File(Data::default())).map(drop)
     }
 
+    /// Makes a pipe with a name.
+    pub fn make_fifo(&self, start: Start<'_>, path: &[u8], mode: u32) -> Result<()> {
+        let mut state = self.lock();
+        let walked = state.walk(state.start(start), path, false)?;
+        if walked.wants_directory && walked.place.is_none() {
+            return Err(Error::NotFound);
+        }
+        state.make(&walked, mode, || Body::Fifo).map(drop)
+    }
+
     /// Makes a symbolic link.
     pub fn make_link(&self, start: Start<'_>, path: &[u8], target: &[u8]) -> Result<()> {
         match target.len() {
@@ -240,6 +253,7 @@ impl Volume {
         if !state.tmp.node(id)?.can_take_name() {
             return Err(Error::Links);
         }
+        state.tmp.space.has_room()?;
         state.tmp.add(directory, &walked.name, id, now())
     }
 
@@ -344,6 +358,10 @@ impl State {
         }
     }
 
+    fn is_fifo(&self, place: Place) -> bool {
+        matches!(place, Place::Tmp(id) if self.tmp.node(id).is_ok_and(|node| matches!(node.body, Body::Fifo)))
+    }
+
     fn open(&mut self, start: Start<'_>, path: &[u8], how: Opening) -> Result<Place> {
         let from = self.start(start);
         let walked = self.walk(from, path, !(how.no_follow || how.create.is_some() && how.exclusive))?;
@@ -373,7 +391,7 @@ impl State {
         if is_sealed && (how.write || how.truncate) {
             return Err(Error::ReadOnly);
         }
-        if let (Place::Tmp(id), true) = (place, how.truncate) {
+        if let (Place::Tmp(id), true) = (place, how.truncate && !self.is_fifo(place)) {
             let (node, space) = self.tmp.file_mut(id)?;
             node.set(Attribute::Length(0), now(), space)?;
         }

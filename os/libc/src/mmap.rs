@@ -10,6 +10,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 use memory::pages;
+use posix::names::Memory;
 
 const PROT_WRITE: c_int = 2;
 const PROT_EXEC: c_int = 4;
@@ -120,6 +121,11 @@ pub extern "C" fn mmap(
     mmap64(address, length, protection, flags, fd, offset)
 }
 
+/// What memory of a file a mapping begins with, if it does.
+fn of_file(address: *mut c_void) -> Option<Memory> {
+    crate::fs::names()?.memory(address as usize)
+}
+
 fn in_arena(address: usize, length: usize) -> bool {
     let arena = &machine::boot().arena;
     let start = arena.address.0 as usize;
@@ -157,12 +163,15 @@ pub extern "C" fn mprotect(address: *mut c_void, length: usize, protection: c_in
     if protection & PROT_EXEC != 0 {
         return errno::fail(errno::EACCES);
     }
+    match of_file(address) {
+        // What is sealed stays as it is.
+        Some(Memory::Sealed) if protection & PROT_WRITE != 0 => return errno::fail(errno::EACCES),
+        // Files are written to by way of the same pages.
+        Some(_) => return 0,
+        None => {}
+    }
     if !in_arena(address as usize, rounded) {
         return errno::fail(errno::EINVAL);
-    }
-    // Files are written to by way of the same pages, and what is sealed is as it is.
-    if crate::fs::names().is_some_and(|names| names.is_mapped(address as usize)) {
-        return 0;
     }
     let access = match protection {
         0 => ACCESS_NONE,
@@ -192,6 +201,10 @@ pub unsafe extern "C" fn mremap(address: *mut c_void, old: usize, new: usize, fl
             munmap(address.byte_add(new), old - new);
             return address;
         }
+        // A file's memory has the file's neighbours.
+        if of_file(address).is_some() {
+            return failed(errno::ENOMEM);
+        }
         if pages::grow(run, old, new) {
             run.add(old).write_bytes(0, new - old);
             return address;
@@ -212,7 +225,7 @@ pub unsafe extern "C" fn mremap(address: *mut c_void, old: usize, new: usize, fl
 /// The range is mapped.
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
 pub unsafe extern "C" fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int {
-    if advice == 4 && in_arena(address as usize, length) {
+    if advice == 4 && in_arena(address as usize, length) && of_file(address).is_none() {
         // SAFETY: the caller's mapping.
         unsafe { address.cast::<u8>().write_bytes(0, length) };
     }

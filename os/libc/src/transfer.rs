@@ -8,7 +8,7 @@ use crate::io::{read_at, readable, writable, write_at};
 use alloc::vec::Vec;
 use core::ffi::{c_int, c_uint};
 use posix::errno::{Errno, Result};
-use posix::file::{APPEND, Kind, Open};
+use posix::file::{APPEND, Open};
 use posix::table::table;
 
 /// Bytes that are carried at once.
@@ -95,9 +95,9 @@ unsafe fn give_position(pointer: *mut i64, position: Option<i64>) -> Result<()> 
 }
 
 fn is_regular(file: &Open) -> Result<()> {
-    match (file.file().stat().mode & posix::stat::TYPE_MASK, file.file().kind()) {
-        (posix::stat::DIRECTORY, _) => Err(Errno::ISDIR),
-        (_, Kind::Node(_)) => Ok(()),
+    match file.file().stat().mode & posix::stat::TYPE_MASK {
+        posix::stat::DIRECTORY => Err(Errno::ISDIR),
+        posix::stat::REGULAR => Ok(()),
         _ => Err(Errno::INVAL),
     }
 }

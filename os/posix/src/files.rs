@@ -7,8 +7,9 @@ use sync::SpinLock;
 
 use crate::directory::{Held, OpenDirectory};
 use crate::errno::{Errno, Result};
+use crate::fifo::Fifo;
 use crate::file::{self, ACCESS_MODE, Description, Kind, NON_BLOCKING, Open, READ_ONLY, READ_WRITE, WRITE_ONLY};
-use crate::names::{At, CURRENT, Change, Mapping, Names};
+use crate::names::{At, CURRENT, Change, Mapping, Memory, Names};
 use crate::path;
 use crate::regular::Regular;
 use crate::special::Random;
@@ -95,9 +96,12 @@ impl Names for Tree {
         let opened = fs::volume().open(From::new(at, path)?.start(), path, opening(flags, mode))?;
         let kept = flags & (ACCESS_MODE | NON_BLOCKING | file::APPEND);
         Ok(match opened {
-            Opened::File(handle) | Opened::Directory(handle) | Opened::Link(handle) if flags & PATH != 0 => {
+            Opened::File(handle) | Opened::Directory(handle) | Opened::Link(handle) | Opened::Fifo(handle)
+                if flags & PATH != 0 =>
+            {
                 Description::open(Held(handle), kept | PATH)
             }
+            Opened::Fifo(handle) => Description::open(Fifo::open(handle, flags)?, kept),
             Opened::File(handle) => Description::open(Regular::new(handle, flags), kept),
             Opened::Directory(handle) => Description::open(OpenDirectory::new(handle), kept | file::DIRECTORY),
             Opened::Link(_) => return Err(Errno::LOOP),
@@ -156,6 +160,7 @@ impl Names for Tree {
         Ok(match change {
             Change::MakeDirectory(mode) => volume.make_directory(start, path, mode & 0o1777),
             Change::MakeFile(mode) => volume.make_file(start, path, mode),
+            Change::MakeFifo(mode) => volume.make_fifo(start, path, mode),
             Change::MakeLink(target) => volume.make_link(start, path, target),
             Change::RemoveFile => volume.remove(start, path, false),
             Change::RemoveDirectory => volume.remove(start, path, true),
@@ -195,7 +200,7 @@ impl Names for Tree {
             return Err(Errno::ACCES);
         }
         let is_read_only = node.handle().is_read_only();
-        if mapping.write && !mapping.shared || !mapping.shared && !is_read_only {
+        if !mapping.shared && (mapping.write || !is_read_only) {
             return Ok(None);
         }
         match node.handle().map(offset, length as u64)? {
@@ -214,16 +219,25 @@ impl Names for Tree {
     }
 
     fn unmap(&self, address: usize, length: usize) -> bool {
-        let sealed = machine::sealed::files().as_ptr_range();
-        if (sealed.start.addr()..sealed.end.addr()).contains(&address) {
+        if is_sealed(address) {
             return true;
         }
         COUNT.load(Relaxed) > 0 && forget(address, address.saturating_add(length))
     }
 
-    fn is_mapped(&self, address: usize) -> bool {
-        COUNT.load(Relaxed) > 0 && MAPPINGS.lock().iter().any(|m| (m.start..m.end).contains(&address))
+    fn memory(&self, address: usize) -> Option<Memory> {
+        let is_file = || COUNT.load(Relaxed) > 0 && MAPPINGS.lock().iter().any(|m| (m.start..m.end).contains(&address));
+        match () {
+            () if is_sealed(address) => Some(Memory::Sealed),
+            () if is_file() => Some(Memory::File),
+            () => None,
+        }
     }
+}
+
+fn is_sealed(address: usize) -> bool {
+    let sealed = machine::sealed::files().as_ptr_range();
+    (sealed.start.addr()..sealed.end.addr()).contains(&address)
 }
 
 /// A part of a file that the program has mapped.

@@ -7,7 +7,7 @@
 //! * `pipe`, `unix`, `eventfd`, `timerfd`, `special`, `console`: files that stay in the machine
 //! * `socket`, `inet`, `options`, `resolve`: sockets over the machine's loopback and its network
 //! * `path`, `stat`: names and attributes, as far as every machine has them
-//! * `names`, `files`, `regular`, `directory`: files that are sealed in or made, over [`fs`]
+//! * `names`, `files`, `regular`, `directory`, `fifo`: files that are sealed in or made, over [`fs`]
 //! * `signal`: the bookkeeping of signals
 //!
 //! Files say what they are ready for and never block; a file that becomes readier pushes that to its observers. So
@@ -24,6 +24,7 @@ pub mod epoll;
 pub mod errno;
 pub mod eventfd;
 pub mod events;
+mod fifo;
 pub mod file;
 pub mod files;
 pub mod inet;

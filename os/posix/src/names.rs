@@ -23,6 +23,8 @@ pub enum Change<'a> {
     MakeDirectory(u32),
     /// An empty file of this mode is made.
     MakeFile(u32),
+    /// A pipe with a name, of this mode, is made.
+    MakeFifo(u32),
     /// A symbolic link that says this is made.
     MakeLink(&'a [u8]),
     /// The file is removed.
@@ -62,8 +64,17 @@ pub trait Names: Sync {
     fn map(&self, fd: i32, offset: i64, length: usize, mapping: Mapping) -> Result<Option<usize>>;
     /// `munmap`: true if the range was memory of [`Names::map`], and is not any more.
     fn unmap(&self, address: usize, length: usize) -> bool;
-    /// Is there memory of a file at this address?
-    fn is_mapped(&self, address: usize) -> bool;
+    /// What memory of a file there is at this address, if there is any.
+    fn memory(&self, address: usize) -> Option<Memory>;
+}
+
+/// Memory that a mapping of a file consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// The image's.
+    Sealed,
+    /// The file's own.
+    File,
 }
 
 /// How a file is mapped.

@@ -1,5 +1,6 @@
-//! Names of files. A machine has a read-only, nearly empty root: the devices that programs expect, and the image itself
-//! where it carries symbols. All else is not there (`ENOENT`), and nothing can be made (`EROFS`).
+//! Names of files, as far as every machine has them: a read-only, nearly empty root with the devices that programs expect,
+//! and the image itself where it carries symbols. All else is not there (`ENOENT`), and nothing can be made (`EROFS`).
+//! Where files are sealed in, or may be made, [`crate::files`] takes this one's place, and asks it what these few are.
 
 use crate::console;
 use crate::errno::{Errno, Result};

@@ -108,7 +108,16 @@ impl Channel {
         Writable { room, broken: !state.reader_open, ended: !state.writer_open }
     }
 
-    fn tell_both(&self) {
+    /// Which ends there are. Without a reader, what nobody has read is gone.
+    pub(crate) fn set_open(&self, reader: bool, writer: bool) {
+        let mut state = self.state.lock();
+        (state.reader_open, state.writer_open) = (reader, writer);
+        if !reader && !writer {
+            state.bytes.clear();
+        }
+    }
+
+    pub(crate) fn tell_both(&self) {
         self.readers.notify(events::READABLE | events::HUP);
         self.writers.notify(events::WRITABLE | events::ERR);
     }

@@ -43,7 +43,11 @@ fn explore(bytes: Vec<u8>) {
     for relocation in image.relocations() {
         assert!(relocation + 8 <= header.span);
     }
-    for range in [header.manifest, header.strings, header.symbols, header.relocations] {
+    if let Some(files) = image.files() {
+        assert_eq!(files.check(), Ok(()), "an image with sealed files that are no tree");
+        _ = image::files::list(&files);
+    }
+    for range in [header.manifest, header.strings, header.symbols, header.relocations, header.files] {
         assert_eq!(image.range_bytes(range).len() as u64, range.length);
     }
     _ = (image.manifest(), image.has_exokernel(), image.digest(), inspect::inspect(&image, None));

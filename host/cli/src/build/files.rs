@@ -26,7 +26,8 @@ pub(super) fn pack(cargo_toml: &Path, rules: &[FileRule], target: &Path) -> Resu
     let target = target.canonicalize().ok();
     let mut gathering = Gathering { package: &package, target, tree: FileTree::default(), bytes: 0 };
     for rule in rules {
-        let taken = gathering.take(&folder.join(&rule.host), rule.guest.as_bytes(), rule.host.ends_with('/'));
+        let path = folder.join(rule.host.trim_end_matches('/'));
+        let taken = gathering.take(&path, rule.guest.as_bytes(), rule.host.ends_with('/'));
         taken.map_err(|problem| ManifestError {
             file: cargo_toml.to_owned(),
             line: rule.line,
@@ -133,5 +134,130 @@ impl Gathering<'_> {
             return Err(anyhow!("{} cannot be {}: that belongs to the machine", path.display(), guest.escape_ascii()));
         }
         add(&mut self.tree).with_context(|| format!("{} cannot be {}", path.display(), guest.escape_ascii()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::files::Files;
+    use std::os::unix::fs::symlink;
+
+    /// A package's folder, gone at the end of the test.
+    struct Package(PathBuf);
+
+    impl Package {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("ampoule-files-{name}-{}", std::process::id()));
+            fs::create_dir_all(folder.join("package/target")).expect("a folder");
+            let package = Package(folder);
+            package.write("package/Cargo.toml", "");
+            package
+        }
+
+        fn path(&self, path: &str) -> PathBuf {
+            self.0.join(path)
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            let path = self.path(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, text).expect("written");
+        }
+
+        fn pack(&self, rules: &[(&str, &str)]) -> Result<Vec<u8>> {
+            let rule = |(guest, host): &(&str, &str)| FileRule {
+                line: 7,
+                key: "files".into(),
+                guest: guest.trim_end_matches('/').to_string(),
+                host: host.to_string(),
+            };
+            let rules: Vec<_> = rules.iter().map(rule).collect();
+            pack(&self.path("package/Cargo.toml"), &rules, &self.path("package/target"))
+        }
+
+        fn refusal(&self, rules: &[(&str, &str)]) -> String {
+            let text = self.pack(rules).expect_err("should be refused").to_string();
+            assert!(text.contains("Cargo.toml:7: `files`: "), "no place: {text}");
+            text
+        }
+    }
+
+    impl Drop for Package {
+        fn drop(&mut self) {
+            _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn listed(table: &[u8]) -> Vec<String> {
+        let files = Files::new(table).expect("a table");
+        assert_eq!(files.check(), Ok(()));
+        image::files::list(&files).into_iter().map(|file| String::from_utf8(file.path).expect("text")).collect()
+    }
+
+    #[test]
+    fn files_and_folders_are_taken() {
+        let package = Package::new("taken");
+        package.write("package/motd.txt", "hello");
+        package.write("package/static/index.html", "<h1>");
+        package.write("package/static/deep/er/x", "");
+        fs::create_dir(package.path("package/static/empty")).expect("made");
+        symlink("../motd.txt", package.path("package/static/link")).expect("made");
+        symlink("deep", package.path("package/static/other")).expect("made");
+        let rules = [("/etc/motd", "motd.txt"), ("/www", "static/"), ("/www/more", "motd.txt")];
+        let table = package.pack(&rules).expect("packed");
+        let wanted = "/etc /etc/motd /www /www/deep /www/deep/er /www/deep/er/x /www/empty /www/index.html /www/link \
+                      /www/more /www/other /www/other/er /www/other/er/x";
+        assert_eq!(listed(&table), wanted.split(' ').collect::<Vec<_>>());
+        assert_eq!(package.pack(&rules).expect("packed"), table, "the same files give the same bytes");
+        package.write("package/motd.txt", "HELLO");
+        assert_ne!(package.pack(&rules).expect("packed"), table, "others give others");
+        assert_eq!(listed(&package.pack(&[("/", "static")]).expect("packed")).len(), 9);
+        assert!(package.pack(&[]).expect("nothing").is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_taken_is_named_with_the_reason() {
+        let package = Package::new("refused");
+        package.write("secret", "");
+        package.write("package/a", "");
+        package.write("package/d/a", "");
+        package.write("package/root/tmp/a", "");
+        symlink("../../secret", package.path("package/d/out")).expect("made");
+        for (rules, reason) in [
+            (&[("/x", "nothing")][..], "cannot find"),
+            (&[("/x", "../secret")], "outside of the package"),
+            (&[("/x", "d")], "outside of the package"),
+            (&[("/x", "a/")], "says that it is a folder"),
+            (&[("/x", "a"), ("/x/y", "a")], "a file and a folder"),
+            (&[("/x", "a"), ("/x", "a")], "two files"),
+            (&[("/", "root")], "belongs to the machine"),
+            (&[("/x", ".")], "holds what cargo builds"),
+            (&[("/x", "target")], "holds what cargo builds"),
+            (&[("/", "a")], "starts with `/`"),
+        ] {
+            let refusal = package.refusal(rules);
+            assert!(refusal.contains(reason), "{rules:?}: {refusal}");
+        }
+        assert!(package.refusal(&[("/x", "d")]).contains("package/d/out"), "the file is named");
+    }
+
+    #[test]
+    fn links_in_a_circle_and_pipes_end_with_an_error() {
+        let package = Package::new("circle");
+        package.write("package/d/e/a", "");
+        symlink("..", package.path("package/d/e/up")).expect("made");
+        assert!(package.refusal(&[("/x", "d")]).contains("leads back"));
+        fs::remove_file(package.path("package/d/e/up")).expect("removed");
+        package.write("package/d/f/a", "");
+        symlink("../f", package.path("package/d/e/side")).expect("made");
+        symlink("../e", package.path("package/d/f/side")).expect("made");
+        let refusal = package.refusal(&[("/x", "d")]);
+        assert!(refusal.contains("at most") || refusal.contains("Too many levels"), "{refusal}");
+        fs::remove_dir_all(package.path("package/d")).expect("removed");
+        fs::create_dir(package.path("package/d")).expect("made");
+        let made = std::process::Command::new("mkfifo").arg(package.path("package/d/pipe")).status();
+        assert!(made.expect("mkfifo runs").success());
+        assert!(package.refusal(&[("/x", "d")]).contains("neither a file nor a folder"));
     }
 }

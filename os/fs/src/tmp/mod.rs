@@ -6,7 +6,7 @@
 pub(crate) mod data;
 pub(crate) mod space;
 
-use crate::attributes::{Attribute, Attributes, DIRECTORY, LINK, NewTime, REGULAR, Time, Times};
+use crate::attributes::{Attribute, Attributes, DIRECTORY, FIFO, LINK, NewTime, REGULAR, Time, Times};
 use crate::error::{Error, Result};
 use crate::lock::Locks;
 use alloc::boxed::Box;
@@ -30,7 +30,7 @@ pub(crate) struct Tmp {
     pub(crate) space: Space,
 }
 
-/// A file, a directory or a symbolic link.
+/// A file, a directory, a symbolic link or a pipe.
 pub(crate) struct Node {
     inode: u64,
     mode: u32,
@@ -50,6 +50,7 @@ pub(crate) enum Body {
     File(Data),
     Directory { parent: Id, entries: BTreeMap<Box<[u8]>, Id> },
     Link(Box<[u8]>),
+    Fifo,
 }
 
 impl Tmp {
@@ -230,7 +231,7 @@ impl Node {
         match &self.body {
             Body::File(data) => Ok(data),
             Body::Directory { .. } => Err(Error::IsDirectory),
-            Body::Link(_) => Err(Error::Invalid),
+            Body::Link(_) | Body::Fifo => Err(Error::Invalid),
         }
     }
 
@@ -238,7 +239,7 @@ impl Node {
         match &mut self.body {
             Body::File(data) => Ok(data),
             Body::Directory { .. } => Err(Error::IsDirectory),
-            Body::Link(_) => Err(Error::Invalid),
+            Body::Link(_) | Body::Fifo => Err(Error::Invalid),
         }
     }
 
@@ -249,6 +250,7 @@ impl Node {
                 (DIRECTORY, entries.len() as u64 * 20 + 40, 0, u32::from(self.links > 0))
             }
             Body::Link(target) => (LINK, target.len() as u64, 0, 0),
+            Body::Fifo => (FIFO, 0, 0, 0),
         };
         Attributes {
             device: super::TMP_DEVICE,

@@ -60,11 +60,17 @@ impl Space {
         self.used = self.used.saturating_sub(bytes as u64);
     }
 
+    /// Is there memory for another name?
+    pub(crate) fn has_room(&self) -> Result<()> {
+        if self.left() < BYTES_A_NODE { Err(Error::NoSpace) } else { Ok(()) }
+    }
+
     /// Another file or directory.
     pub(crate) fn take_node(&mut self) -> Result<()> {
-        if self.nodes >= Self::total() / BYTES_A_NODE || self.left() < BYTES_A_NODE {
+        if self.nodes >= Self::total() / BYTES_A_NODE {
             return Err(Error::NoSpace);
         }
+        self.has_room()?;
         self.nodes += 1;
         Ok(())
     }

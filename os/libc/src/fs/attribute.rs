@@ -19,7 +19,7 @@ const PUNCH_HOLE: c_int = 2;
 const ZERO_RANGE: c_int = 0x10;
 
 /// The open file of the tree; `other` is the error where it is something else.
-fn node<'a>(file: &'a Open, other: Errno) -> Result<&'a dyn Node> {
+fn node(file: &Open, other: Errno) -> Result<&dyn Node> {
     match file.file().kind() {
         Kind::Node(node) => Ok(node),
         _ => Err(other),

@@ -8,15 +8,16 @@ use posix::names::{Change, Move};
 
 /// `AT_REMOVEDIR`
 const AT_DIRECTORY: c_int = 0x200;
-/// `S_IFMT`, `S_IFREG`
+/// `S_IFMT`, `S_IFREG`, `S_IFIFO`
 const TYPE: u32 = 0o170000;
 const REGULAR: u32 = 0o100000;
+const FIFO: u32 = 0o010000;
 
 /// A change to one name.
 pub(super) unsafe fn change(directory: c_int, path: *const c_char, change: Change<'_>) -> Result<i64> {
     // SAFETY: the caller's contract.
     let path = unsafe { text(path) }?;
-    let creates = matches!(change, Change::MakeDirectory(_) | Change::MakeFile(_) | Change::MakeLink(_));
+    let creates = !matches!(change, Change::RemoveFile | Change::RemoveDirectory | Change::Set(..));
     match ampoule_may_make_files() {
         Some(names) => done(names.change(directory, path, change)),
         None => Err(posix::path::change(path, creates)),
@@ -28,11 +29,13 @@ pub(crate) unsafe fn do_mkdirat(directory: c_int, path: *const c_char, mode: c_u
     unsafe { change(directory, path, Change::MakeDirectory(masked(mode))) }
 }
 
-/// `mknodat`: files alone. Pipes with names are a way to other processes, and devices there are none to choose from.
+/// `mknodat`: files and pipes. Devices there are none to choose from.
 pub(crate) unsafe fn do_mknodat(directory: c_int, path: *const c_char, mode: c_uint) -> Result<i64> {
     match mode & TYPE {
         // SAFETY: the caller's contract.
         0 | REGULAR => unsafe { change(directory, path, Change::MakeFile(masked(mode))) },
+        // SAFETY: the caller's contract.
+        FIFO => unsafe { change(directory, path, Change::MakeFifo(masked(mode))) },
         _ => Err(Errno::PERM),
     }
 }
@@ -125,15 +128,15 @@ door! {
         // SAFETY: the caller's contract.
         give_int(unsafe { do_mknodat(directory, path, mode) })
     }
-    /// POSIX `mkfifo`: not permitted, see `do_mknodat`.
-    fn mkfifo(path: *const c_char, _mode: c_uint) -> c_int {
+    /// POSIX `mkfifo`.
+    fn mkfifo(path: *const c_char, mode: c_uint) -> c_int {
         // SAFETY: the caller's contract.
-        give_int(unsafe { text(path) }.and(Err(Errno::PERM)))
+        give_int(unsafe { do_mknodat(AT_CWD, path, mode & !TYPE | FIFO) })
     }
-    /// POSIX `mkfifoat`: not permitted.
-    fn mkfifoat(_directory: c_int, path: *const c_char, _mode: c_uint) -> c_int {
+    /// POSIX `mkfifoat`.
+    fn mkfifoat(directory: c_int, path: *const c_char, mode: c_uint) -> c_int {
         // SAFETY: the caller's contract.
-        give_int(unsafe { text(path) }.and(Err(Errno::PERM)))
+        give_int(unsafe { do_mknodat(directory, path, mode & !TYPE | FIFO) })
     }
     /// POSIX `symlink`.
     fn symlink(target: *const c_char, path: *const c_char) -> c_int {

@@ -5,6 +5,7 @@
 use ampoule as _;
 
 mod directories;
+mod fifos;
 mod files;
 mod mapping;
 mod names;
@@ -36,6 +37,7 @@ fn main() {
     names::run();
     directories::run();
     mapping::run();
+    fifos::run();
     std::env::set_current_dir("/").expect("the root");
     say("all of it goes", std::fs::remove_dir_all(&own));
     println!("it is gone: {}", !own.exists());

@@ -40,7 +40,10 @@ pub(crate) fn run() {
     let private = map(&file, 4096, BOTH, libc::MAP_PRIVATE, 0).expect("a mapping");
     private[0] = b'X';
     say("the private one alone", file.read_at(&mut one, 0).map(|_| (private[0], one[0], shared[0])));
-    // SAFETY: a range of the mapping.
+    // SAFETY: a range of the mapping, which stays as it is.
+    let advised = unsafe { libc::madvise(shared.as_mut_ptr().cast(), 4096, libc::MADV_DONTNEED) };
+    say("not needed for now", Ok((advised, shared[0])));
+    // SAFETY: as above.
     say("msync", Ok(unsafe { libc::msync(shared.as_mut_ptr().cast(), 4096, libc::MS_SYNC) }));
     say("unmap", Ok([unmap(second), unmap(private), unmap(&mut shared[4096..8192])]));
     say("what is left of it", Ok((shared[0], shared[150_000])));
@@ -65,5 +68,5 @@ pub(crate) fn run() {
     let all = map(&grown, 1 << 20, BOTH, libc::MAP_SHARED, 0).expect("a mapping");
     all[(1 << 20) - 1] = 9;
     say("a sparse one", fs::read("grown").map(|b| (b.len(), b[(1 << 20) - 1])));
-    drop(unmap(all));
+    say("unmap", Ok(unmap(all)));
 }
