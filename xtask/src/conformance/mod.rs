@@ -24,12 +24,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ampoule_cli::arguments::On;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
 use crate::steps;
 use compare::Comparison;
 use list::Subject;
+
+/// The crates, and the causes of what does not pass.
+const LIST: &str = "xtask/conformance.toml";
 
 /// What all subjects have in common.
 struct Bench {
@@ -39,17 +42,35 @@ struct Bench {
     on: On,
 }
 
+impl Bench {
+    fn new(on: On) -> Result<Self> {
+        let folder = steps::target_folder().join("conformance");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self { tool: steps::built("ampoule-cli", "ampoule")?, folder: folder.canonicalize()?, on })
+    }
+}
+
+/// One small crate's suite, without a report: for every run of the tests.
+pub(crate) fn smoke() -> Result<()> {
+    const CRATE: &str = "crossbeam-utils";
+    let bench = Bench::new(On::Process)?;
+    let subjects = list::read(Path::new(LIST))?;
+    let subject = subjects.iter().find(|subject| subject.name == CRATE).context("the list has lost it")?;
+    let comparison = side_by_side(&bench, subject)?;
+    println!("{CRATE}: {}", comparison.summary());
+    ensure!(comparison.passed > 0 && comparison.complaints().is_empty(), "{}", comparison.complaints().join("; "));
+    Ok(())
+}
+
 /// Runs the suites of the crates named (all, if none is) and writes the report. `words` may hold `--on BACKEND`.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     let (on, names) = backend(words)?;
-    let subjects = list::read(Path::new("xtask/conformance.toml"))?;
+    let subjects = list::read(Path::new(LIST))?;
     if let Some(unknown) = names.iter().find(|name| !subjects.iter().any(|subject| subject.name == **name)) {
         let known: Vec<&str> = subjects.iter().map(|subject| subject.name.as_str()).collect();
         bail!("`{unknown}` is not in xtask/conformance.toml; there are {}", known.join(", "));
     }
-    let folder = steps::target_folder().join("conformance");
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let bench = Bench { tool: steps::built("ampoule-cli", "ampoule")?, folder: folder.canonicalize()?, on };
+    let bench = Bench::new(on)?;
     let mut complaints = Vec::new();
     for subject in subjects.iter().filter(|subject| names.is_empty() || names.contains(&subject.name.as_str())) {
         let start = Instant::now();
