@@ -16,19 +16,20 @@ const ROUNDS: usize = 5;
 /// Bytes each way, and seconds of questions.
 const BYTES: &str = "134217728";
 const SECONDS: &str = "2";
-const MICROVM: &str = "-accel tcg,thread=multi -cpu max \
-                       -smp 1,maxcpus=2 -m 128 -nodefaults -no-user-config -no-reboot -display none -serial null \
-                       -global virtio-mmio.force-legacy=false -netdev tap,id=n,ifname=tap0,script=no,downscript=no \
-                       -device virtio-net-device,netdev=n";
+/// A q35, because Debian's kernel finds no virtio device on a microvm without KVM: with ACPI it misses a clock that TCG does
+/// not have there, and without ACPI it is built not to look at the kernel command line for devices.
+const MACHINE: &str = "-M q35 -accel tcg,thread=multi -cpu max -smp 1,maxcpus=2 -m 128 -nodefaults -no-user-config \
+                       -no-reboot -display none -serial null -netdev tap,id=n,ifname=tap0,script=no,downscript=no \
+                       -device virtio-net-pci,netdev=n,disable-legacy=on,romfile=";
 
 /// There, back, latency.
 type Run = [f64; 3];
 
 pub(super) fn rows(subjects: &Subjects) -> Result<Vec<Row>> {
     let what = [
-        ("bulk TCP, tap, QEMU microvm, TCG, towards the machine, MB/s", "≥ 1.5 × Linux"),
-        ("bulk TCP, tap, QEMU microvm, TCG, from the machine, MB/s", "≥ 1.5 × Linux"),
-        ("a question of 64 bytes and its answer, tap, QEMU microvm, TCG, µs", "≤ 0.7 × Linux"),
+        ("bulk TCP, tap, QEMU q35, TCG, towards the machine, MB/s", "≥ 1.5 × Linux"),
+        ("bulk TCP, tap, QEMU q35, TCG, from the machine, MB/s", "≥ 1.5 × Linux"),
+        ("a question of 64 bytes and its answer, tap, QEMU q35, TCG, µs", "≤ 0.7 × Linux"),
     ];
     let measured = both(subjects);
     Ok(what
@@ -54,14 +55,10 @@ fn both(subjects: &Subjects) -> Result<([Samples; 3], [Samples; 3])> {
     for _ in 0..ROUNDS {
         let run = on_tap(subjects, |qemu| {
             let network = format!("ampoule.ip={GUEST_ADDRESS}/24,{HOST_ADDRESS},{HOST_ADDRESS}");
-            // As the tool starts it: devices are named on the kernel command line.
-            qemu.args(["-M", "microvm,acpi=off,x-option-roms=off,isa-serial=on,rtc=off,pit=off,pic=off"]);
             qemu.arg("-kernel").arg(&image).arg("-append").arg(network);
         })?;
         ours.iter_mut().zip(run).for_each(|(samples, value)| samples.push(value));
         let run = on_tap(subjects, |qemu| {
-            // Debian's modules find the devices by ACPI alone.
-            qemu.args(["-M", "microvm,acpi=on,x-option-roms=off,isa-serial=on"]);
             qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&initrd);
             qemu.args(["-append", "console=ttyS0 quiet panic=-1"]);
         })?;
@@ -74,7 +71,7 @@ fn both(subjects: &Subjects) -> Result<([Samples; 3], [Samples; 3])> {
 fn on_tap(subjects: &Subjects, kernel: impl FnOnce(&mut Command)) -> Result<Run> {
     let namespace = Namespace::new()?;
     let mut qemu = namespace.command("qemu-system-x86_64");
-    qemu.args(MICROVM.split_whitespace());
+    qemu.args(MACHINE.split_whitespace());
     kernel(&mut qemu);
     let mut running = Running(qemu.stdin(Stdio::null()).spawn().context("cannot start QEMU")?);
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -90,7 +90,7 @@ impl Inet {
         let (receive, send) = rooms.with(&socket.options);
         let Some(connection) = socket.connection() else { return Verdict::Refuse };
         let before = connection.snapshot();
-        connection.tcb.set_rooms(receive, send);
+        connection.tcb.set_rooms(receive, send, rooms.scarce);
         let verdict = connection.tcb.input(world.now, segment);
         self.settle(world, number, before);
         self.touch(number);

@@ -28,6 +28,8 @@ impl Inet {
             SocketOption::Error | SocketOption::PathMtu => return Err(ENOPROTOOPT),
         }
         socket.apply_options();
+        // Its timers may be others now.
+        self.touch(number);
         Ok(())
     }
 
