@@ -197,9 +197,7 @@ impl Tcb {
             self.expected = self.queue.put(start, before, payload, room);
             let arrived = self.expected.past(before);
             // RFC 5681 §4.2: at once when there is a gap, or when one was filled, or when nothing was taken.
-            if gaps || arrived != payload.len() {
-                self.acknowledge = true;
-            } else if self.timers.arrived(now, arrived, self.mss) {
+            if gaps || arrived != payload.len() || self.timers.arrived(now, arrived, self.mss) {
                 self.acknowledge = true;
             }
         } else if cut > 0 {

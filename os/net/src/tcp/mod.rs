@@ -28,6 +28,8 @@ mod rtt;
 mod scoreboard;
 pub(crate) mod segment;
 pub(crate) mod seq;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 pub(crate) use input::Verdict;
@@ -351,8 +353,8 @@ impl Tcb {
         self.expected
     }
 
-    /// The next byte to send; likewise.
-    pub(crate) fn next(&self) -> Seq {
+    /// The end of what was sent; likewise.
+    pub(crate) fn sent_end(&self) -> Seq {
         self.max
     }
 
