@@ -19,13 +19,19 @@ pub mod ring;
 pub type Body = fn(&[u8]);
 
 /// The targets by name; each has a folder in `fuzz/corpus`. (The console's is apart: it writes to descriptors 1 and 2.)
-pub const TARGETS: [(&str, Body); 8] = [
+pub const TARGETS: [(&str, Body); 9] = [
     ("ring", ring::check),
     ("hostnet", hostnet::check),
     ("net", net::check),
+    ("stack", stack),
     ("image", image::check),
     ("program", image::check_program),
     ("manifest", manifest::check),
     ("toml", manifest::check_toml),
     ("requests", requests::check),
 ];
+
+/// Our own TCP/IP under frames that lie.
+pub fn stack(data: &[u8]) {
+    ::net::testing::check(data);
+}
