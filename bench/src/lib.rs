@@ -15,4 +15,3 @@ pub mod randomness;
 pub mod sample;
 pub mod smaps;
 pub mod suite;
-pub mod tcp;

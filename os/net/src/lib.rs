@@ -32,6 +32,8 @@ mod policy;
 mod random;
 mod service;
 mod tcp;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 
 pub use loopback::loopback;

@@ -24,6 +24,7 @@ pub const TARGETS: [(&str, Body); 9] = [
     ("ring", ring::check),
     ("hostnet", hostnet::check),
     ("net", net::check),
+    ("stack", stack),
     ("image", image::check),
     ("program", image::check_program),
     ("files", files::check),
@@ -31,3 +32,8 @@ pub const TARGETS: [(&str, Body); 9] = [
     ("toml", manifest::check_toml),
     ("requests", requests::check),
 ];
+
+/// Our own TCP/IP under frames that lie.
+pub fn stack(data: &[u8]) {
+    ::net::testing::check(data);
+}

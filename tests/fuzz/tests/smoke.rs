@@ -25,6 +25,11 @@ fn net() {
 }
 
 #[test]
+fn stack() {
+    smoke("stack", 20_000);
+}
+
+#[test]
 fn image() {
     smoke("image", 4_000);
 }

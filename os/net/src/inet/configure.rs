@@ -19,7 +19,7 @@ pub(super) struct Configuration {
 
 impl Configuration {
     pub(super) fn new(wire: Wire<'_>, ip: &mut Ip, network: Network, random: &mut Random) -> Self {
-        let name_servers = network.name_server.map(|server| IpAddr::from(server)).into_iter().collect();
+        let name_servers = network.name_server.map(IpAddr::from).into_iter().collect();
         match network.address {
             Some((address, prefix)) => {
                 let gateway = network.gateway.map(Ipv4Addr::from);

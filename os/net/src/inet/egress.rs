@@ -135,7 +135,7 @@ impl Inet {
             }
             State::Closed if !tcb.owes() => self.discard(number),
             State::TimeWait if !tcb.owes() => {
-                let ends = (tcb.expected(), tcb.next());
+                let ends = (tcb.expected(), tcb.sent_end());
                 if let Some(local) = socket.local {
                     let flow = (local, connection.remote);
                     let hash = self.flow_hash(flow);

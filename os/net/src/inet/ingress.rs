@@ -12,6 +12,12 @@ use core::net::{IpAddr, SocketAddr};
 use device::Kind;
 
 impl Inet {
+    /// As if this frame had arrived.
+    #[cfg(feature = "testing")]
+    pub(crate) fn arrived(&mut self, world: World<'_>, frame: &[u8], checked: bool) {
+        self.ingress(world, frame, checked);
+    }
+
     /// Deals with one received frame.
     pub(super) fn ingress(&mut self, world: World<'_>, frame: &[u8], checked: bool) {
         let Some((to, from)) = packet::stations(frame) else { return };
@@ -90,7 +96,7 @@ impl Inet {
         let (receive, send) = rooms.with(&socket.options);
         let Some(connection) = socket.connection() else { return Verdict::Refuse };
         let before = connection.snapshot();
-        connection.tcb.set_rooms(receive, send);
+        connection.tcb.set_rooms(receive, send, rooms.scarce);
         let verdict = connection.tcb.input(world.now, segment);
         self.settle(world, number, before);
         self.touch(number);

@@ -28,6 +28,8 @@ impl Inet {
             _ => return Err(ENOPROTOOPT),
         }
         socket.apply_options();
+        // Its timers may be others now.
+        self.touch(number);
         Ok(())
     }
 

@@ -34,6 +34,8 @@ const BURST: usize = 64;
 pub(super) struct Rooms {
     auto: usize,
     most: usize,
+    /// There is not enough for what was promised.
+    pub(super) scarce: bool,
 }
 
 impl Rooms {
@@ -44,7 +46,7 @@ impl Rooms {
             BOTTOM.. => ROOM_MIN,
             _ => 0,
         };
-        Self { auto, most: auto.max(memory / 16) }
+        Self { auto, most: auto.max(memory / 16), scarce: memory < RESERVE }
     }
 
     /// What a socket's options leave of it: to receive, to send.
@@ -140,7 +142,7 @@ impl Inet {
             return Err(EPIPE);
         }
         connection.promise = None;
-        connection.tcb.set_rooms(receive, send);
+        connection.tcb.set_rooms(receive, send, rooms.scarce);
         let taken = connection.tcb.send(bytes);
         if taken < bytes.len() {
             connection.starved = true;

@@ -37,7 +37,8 @@ impl Fragments {
     pub(crate) fn take(&mut self, now: Instant, packet: &Packet<'_>, fragment: Fragment) -> Option<Vec<u8>> {
         self.packets.retain(|partial| partial.until > now);
         let length = packet.payload.len();
-        let malformed = fragment.more && (length == 0 || length % 8 != 0) || fragment.offset + length > PACKET_MAX;
+        let malformed =
+            fragment.more && (length == 0 || !length.is_multiple_of(8)) || fragment.offset + length > PACKET_MAX;
         if malformed {
             return None;
         }

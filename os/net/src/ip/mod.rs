@@ -20,8 +20,6 @@ mod neighbour;
 pub(crate) mod packet;
 mod paths;
 mod send;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use neighbour::Waiting;
 pub(crate) use send::Sent;

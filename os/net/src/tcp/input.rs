@@ -193,12 +193,11 @@ impl Tcb {
         payload = &payload[..payload.len() - cut];
         if !payload.is_empty() {
             let gaps = self.queue.has_early();
-            self.expected = self.queue.put(start, before, payload, self.terms.receive_room);
+            let room = if self.scarce { self.terms.receive_room } else { usize::MAX };
+            self.expected = self.queue.put(start, before, payload, room);
             let arrived = self.expected.past(before);
             // RFC 5681 §4.2: at once when there is a gap, or when one was filled, or when nothing was taken.
-            if gaps || arrived != payload.len() {
-                self.acknowledge = true;
-            } else if self.timers.arrived(now, arrived, self.mss) {
+            if gaps || arrived != payload.len() || self.timers.arrived(now, arrived, self.mss) {
                 self.acknowledge = true;
             }
         } else if cut > 0 {

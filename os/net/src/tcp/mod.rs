@@ -100,6 +100,7 @@ pub(crate) struct Tcb {
     state: State,
     failure: Option<Failure>,
     terms: Terms,
+    scarce: bool,
     /// The segment size towards the peer, options included.
     mss: usize,
 
@@ -171,6 +172,7 @@ impl Tcb {
             state,
             failure: None,
             terms,
+            scarce: false,
             mss: terms.mss.min(MSS_DEFAULT),
             iss,
             una: iss,
@@ -260,9 +262,11 @@ impl Tcb {
         self.queue.len()
     }
 
-    /// How much may wait in each direction; what waits already stays.
-    pub(crate) fn set_rooms(&mut self, receive: usize, send: usize) {
+    /// How much may wait in each direction; what waits already stays. What the peer was promised is taken all the same,
+    /// unless memory is so `scarce` that the promise cannot be kept: it will send that again.
+    pub(crate) fn set_rooms(&mut self, receive: usize, send: usize, scarce: bool) {
         (self.terms.receive_room, self.terms.send_room) = (receive, send);
+        self.scarce = scarce;
     }
 
     /// Takes bytes to send; how many.
@@ -349,8 +353,8 @@ impl Tcb {
         self.expected
     }
 
-    /// The next byte to send; likewise.
-    pub(crate) fn next(&self) -> Seq {
+    /// The end of what was sent; likewise.
+    pub(crate) fn sent_end(&self) -> Seq {
         self.max
     }
 

@@ -40,7 +40,7 @@ impl Queue {
             }
             return self.join(next + count);
         }
-        if !bytes.is_empty() && held + bytes.len() <= room {
+        if !bytes.is_empty() && held.saturating_add(bytes.len()) <= room {
             self.put_early(seq, bytes);
         }
         next

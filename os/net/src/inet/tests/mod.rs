@@ -2,6 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+/// Calls a method of a station's stack with its world.
+macro_rules! call {
+    ($pair:expr, $side:expr, $method:ident $(, $argument:expr)*) => {{
+        let now = crate::time::Instant::from_micros($pair.now_us);
+        let station = &mut $pair.stations[$side];
+        let memory = station.memory;
+        let memory = move || memory;
+        let world = crate::inet::World { frames: &station.frames, now, memory: &memory };
+        station.inet.$method(world $(, $argument)*)
+    }};
+}
+
+mod bad_input;
+mod bad_links;
+mod options;
+mod scale;
+mod v6;
+
 use super::{Inet, Network, World};
 use crate::time::Instant;
 use core::net::{IpAddr, SocketAddr};
@@ -20,9 +38,13 @@ struct Station {
 
 impl Station {
     fn new(end: WireEnd, last: u8) -> Self {
-        let frames = TracedFrames::new(end);
         let network =
             Network { address: Some(([10, 0, 0, last], 24)), gateway: None, name_server: Some([10, 0, 0, 2]) };
+        Self::with(end, last, network)
+    }
+
+    fn with(end: WireEnd, last: u8, network: Network) -> Self {
+        let frames = TracedFrames::new(end);
         let world = World { frames: &frames, now: Instant::ZERO, memory: &|| MEMORY };
         let inet = Inet::new(world, network, [last; 32]);
         Self { frames, inet, memory: MEMORY }
@@ -37,18 +59,6 @@ struct Pair {
 
 fn address(last: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], port))
-}
-
-/// Calls a method of a station's stack with its world.
-macro_rules! call {
-    ($pair:expr, $side:expr, $method:ident $(, $argument:expr)*) => {{
-        let now = Instant::from_micros($pair.now_us);
-        let station = &mut $pair.stations[$side];
-        let memory = station.memory;
-        let memory = move || memory;
-        let world = World { frames: &station.frames, now, memory: &memory };
-        station.inet.$method(world $(, $argument)*)
-    }};
 }
 
 impl Pair {
