@@ -53,6 +53,10 @@ pub(super) fn rows(subjects: &Subjects) -> Result<Vec<Row>> {
         row("mutex_alone", "a turn of a mutex that nobody else wants", "–"),
         row("mutex_2", "a turn of a mutex, 2 threads", "≤ native"),
         row("mutex_8", "a turn of a mutex, 8 threads", "≤ native"),
+        row("sleep_100_middle", "a sleep of 100 µs is longer by, at the median", "–"),
+        row("sleep_100_99", "… at the 99th percentile", "–"),
+        row("sleep_1000_middle", "a sleep of 1 ms is longer by, at the median", "–"),
+        row("sleep_1000_99", "… at the 99th percentile", "–"),
     ])
 }
 

@@ -3,7 +3,7 @@
 use core::ffi::{c_char, c_int};
 
 /// Linux's errno values in order, from 0, with glibc's words; an empty name is a hole.
-static NAMES: &str = "Success|Operation not permitted|No such file or directory|No such process|\
+const NAMES: &str = "Success|Operation not permitted|No such file or directory|No such process|\
 Interrupted system call|Input/output error|No such device or address|Argument list too long|Exec format error|Bad file descriptor|No child processes|\
 Resource temporarily unavailable|Cannot allocate memory|Permission denied|Bad address|Block device required|Device \
 or resource busy|File exists|Invalid cross-device link|No such device|Not a directory|Is a directory|Invalid \
@@ -32,8 +32,82 @@ semaphores available|Is a named type file|Remote I/O error|Disk quota exceeded|N
 Operation canceled|Required key not available|Key has expired|Key has been revoked|Key was rejected by service|\
 Owner died|State not recoverable|Operation not possible due to RF-kill|Memory page has hardware error";
 
-fn text(code: c_int) -> Option<&'static str> {
-    NAMES.split('|').nth(usize::try_from(code).ok()?).filter(|name| !name.is_empty())
+/// What `|`, 27 and up, and an escaped 27 and up stand for in [`PACKED`].
+const MARKS: [u8; 4] = *b" |-.";
+const ESCAPED_MARKS: [u8; 4] = *b"/:23";
+const ESCAPE: u8 = 31;
+
+/// The names, packed, since every image that can print an error has them: five bits a character. 1 to 26 are letters, small
+/// ones but at a name's start, 27 to 30 are [`MARKS`]; behind 31, letters are capitals, and 27 to 30 are [`ESCAPED_MARKS`].
+static PACKED: [u8; pack::<0>().1] = pack::<{ pack::<0>().1 }>().0;
+
+/// The packed names as far as there is room, and the room that they take.
+const fn pack<const ROOM: usize>() -> ([u8; ROOM], usize) {
+    let (text, mut out, mut bit, mut at) = (NAMES.as_bytes(), [0; ROOM], 0, 0);
+    while at < text.len() {
+        let starts = at == 0 || text[at - 1] == b'|';
+        let (escaped, code) = match text[at] {
+            letter @ b'a'..=b'z' if !starts => (false, letter - b'a' + 1),
+            letter @ b'A'..=b'Z' => (!starts, letter - b'A' + 1),
+            mark => match (index(&MARKS, mark), index(&ESCAPED_MARKS, mark)) {
+                (Some(index), _) => (false, 27 + index),
+                (_, Some(index)) => (true, 27 + index),
+                _ => panic!("a character that has no code"),
+            },
+        };
+        let (codes, count) = if escaped { ([ESCAPE, code], 2) } else { ([code, 0], 1) };
+        let mut next = 0;
+        while next < 5 * count {
+            if bit / 8 < ROOM {
+                out[bit / 8] |= (codes[next / 5] >> (next % 5) & 1) << (bit % 8);
+            }
+            bit += 1;
+            next += 1;
+        }
+        at += 1;
+    }
+    (out, bit / 8 + 1)
+}
+
+const fn index(marks: &[u8], mark: u8) -> Option<u8> {
+    let mut at = 0;
+    while at < marks.len() {
+        if marks[at] == mark {
+            return Some(at as u8);
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Hands over the characters of an error's name, one by one; false if it has none.
+fn name(code: c_int, mut take: impl FnMut(u8)) -> bool {
+    let byte = |at: usize| u32::from(PACKED.get(at).copied().unwrap_or(0));
+    let (mut bit, mut field, mut starts, mut escaped, mut found) = (0, 0, true, false, false);
+    while bit < 8 * PACKED.len() && field <= code {
+        let packed = (((byte(bit / 8) | byte(bit / 8 + 1) << 8) >> (bit % 8)) & 31) as u8;
+        bit += 5;
+        let character = match packed {
+            0 => break,
+            ESCAPE => {
+                escaped = true;
+                continue;
+            }
+            letter @ 1..=26 => letter + if starts || escaped { b'A' - 1 } else { b'a' - 1 },
+            mark => {
+                let marks: &[u8] = if escaped { &ESCAPED_MARKS } else { &MARKS };
+                marks.get(usize::from(mark - 27)).copied().unwrap_or(b'?')
+            }
+        };
+        (starts, escaped) = (character == b'|', false);
+        if starts {
+            field += 1;
+        } else if field == code {
+            take(character);
+            found = true;
+        }
+    }
+    found
 }
 
 /// Where the bytes of a C string go; what does not fit is left out.
@@ -71,12 +145,9 @@ pub unsafe extern "C" fn __xpg_strerror_r(code: c_int, out: *mut c_char, length:
     let mut all = Out { next: out, left: length - 1, cut: false };
     // SAFETY: the caller's bytes, of which one is left for the end.
     unsafe {
-        match text(code) {
-            Some(name) => all.push(name.as_bytes()),
-            None => {
-                all.push(b"Unknown error ");
-                number(code, |digits| all.push(digits));
-            }
+        if !name(code, |character| all.push(&[character])) {
+            all.push(b"Unknown error ");
+            number(code, |digits| all.push(digits));
         }
         all.next.write(0);
     }
@@ -114,12 +185,17 @@ mod tests {
     }
 
     #[test]
-    fn tables_line_up() {
-        assert_eq!(text(0), Some("Success"));
-        assert_eq!(text(40), Some("Too many levels of symbolic links"));
-        assert_eq!(text(98), Some("Address already in use"));
-        assert_eq!(text(133), Some("Memory page has hardware error"));
-        assert_eq!([text(41), text(58), text(134), text(-1)], [None; 4]);
+    fn unpacks_what_was_packed() {
+        let names: Vec<&str> = NAMES.split('|').collect();
+        assert_eq!((names[40], names[98]), ("Too many levels of symbolic links", "Address already in use"));
+        assert_eq!(names.len(), 134);
+        for (code, expected) in names.into_iter().enumerate() {
+            let (mut text, code) = (Vec::new(), code as c_int);
+            assert_eq!(name(code, |c| text.push(c)), !expected.is_empty(), "{code}");
+            assert_eq!(String::from_utf8_lossy(&text), expected);
+        }
+        assert!(![-1, 134, c_int::MAX, c_int::MIN].into_iter().any(|code| name(code, |_| ())));
+        assert!(PACKED.len() * 3 < NAMES.len() * 2);
     }
 
     #[test]

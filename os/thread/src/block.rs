@@ -159,6 +159,7 @@ impl Block {
         }
     }
 
+    #[inline(never)]
     fn free(self) {
         if pages::unguard(self.run.as_ptr() as usize, self.guard) {
             // SAFETY: the thread has ended, and the guard is off.

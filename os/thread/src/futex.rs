@@ -4,7 +4,7 @@
 //! chosen by the word's address.
 
 use crate::list::{List, Node};
-use crate::{Thread, Wake, current, park, ticks, yield_now};
+use crate::{Wake, current, park, yield_now};
 use core::sync::atomic::{AtomicU32, Ordering};
 use sync::SpinLock;
 
@@ -13,10 +13,6 @@ static WAITERS: [SpinLock<List>; LISTS] = [const { SpinLock::new(List::new()) };
 
 /// Matches every waiter and every waker.
 pub const ANY: u32 = u32::MAX;
-
-/// Ends of time slices (10 ms each, while more than one thread wants the CPU) that a thread waits for a futex until it is
-/// let in out of turn. Once in that time, not more often.
-const PATIENCE_TICKS: u32 = 2;
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +25,6 @@ pub enum Outcome {
     TimedOut,
     /// A signal came. Nothing interrupts a wait today.
     Interrupted,
-}
-
-/// Has this waiter been patient enough? Then its patience begins anew.
-fn is_impatient(thread: &Thread) -> bool {
-    let now = ticks();
-    let impatient = thread.waited_ticks(now) >= PATIENCE_TICKS;
-    if impatient {
-        thread.waits_for(0, now);
-    }
-    impatient
 }
 
 fn list(key: usize) -> &'static SpinLock<List> {
@@ -58,7 +44,6 @@ pub fn wait_bits(word: &AtomicU32, expected: u32, deadline_ns: Option<u64>, bits
     }
     let key = core::ptr::from_ref(word) as usize;
     let mut node = Node::new(current(), key, bits);
-    node.thread().waits_for(key, ticks());
     {
         let mut waiters = list(key).lock();
         if word.load(Ordering::SeqCst) != expected {
@@ -88,43 +73,32 @@ pub fn wake(word: &AtomicU32, count: u32) -> u32 {
 }
 
 /// As [`wake`] of one thread, for whoever gives a lock free: where the one that waits longest has waited for
-/// [`PATIENCE_TICKS`], it runs at once, in the caller's stead. Otherwise the caller, who still has the CPU, may take the
+/// two ends of time slices, it runs at once, in the caller's stead. Otherwise the caller, who still has the CPU, may take the
 /// lock again and again, and the waiter finds it taken whenever its turn comes. MUST NOT be called with upcalls masked.
 ///
 /// A hand-over at every wake would be fair, too, but then each turn of a contended lock is a switch.
 #[inline]
 pub fn wake_one(word: &AtomicU32) -> u32 {
-    let key = core::ptr::from_ref(word) as usize;
-    let (woken, impatient) = {
-        let mut waiters = list(key).lock();
-        if waiters.is_empty() {
-            return 0;
-        }
-        let mut impatient = false;
-        let woken = waiters.wake_as(
-            1,
-            |node| node.key == key,
-            |thread| {
-                impatient = is_impatient(thread);
-                impatient
-            },
-        );
-        (woken, impatient)
-    };
+    let (woken, impatient) = wake_list(word, 1, ANY, true);
     if impatient {
         yield_now();
     }
-    woken as u32
+    woken
 }
 
 /// As [`wake`], those that share a bit.
 pub fn wake_bits(word: &AtomicU32, count: u32, bits: u32) -> u32 {
+    wake_list(word, count, bits, false).0
+}
+
+fn wake_list(word: &AtomicU32, count: u32, bits: u32, hand_over: bool) -> (u32, bool) {
     let key = core::ptr::from_ref(word) as usize;
     let mut waiters = list(key).lock();
     if waiters.is_empty() {
-        return 0;
+        return (0, false);
     }
-    waiters.wake(count as usize, |node| node.key == key && node.bits & bits != 0) as u32
+    let (woken, impatient) = waiters.wake(count as usize, key, bits, hand_over);
+    (woken as u32, impatient)
 }
 
 #[cfg(test)]

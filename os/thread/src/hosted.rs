@@ -67,14 +67,14 @@ impl Thread {
         self.0.woken.notify_one();
     }
 
-    pub(crate) fn unpark_first(&self) {
+    pub(crate) fn unpark_as(&self, _first: bool) {
         self.unpark();
     }
 
-    pub(crate) fn waits_for(&self, _key: usize, _now: u32) {}
+    pub(crate) fn waits_for(&self, _key: usize) {}
 
-    pub(crate) fn waited_ticks(&self, _now: u32) -> u32 {
-        0
+    pub(crate) fn is_impatient(&self) -> bool {
+        false
     }
 
     /// Waits for its end, and gives what it returned.
@@ -97,11 +97,6 @@ pub fn current() -> Thread {
 /// A word of the running thread's own, for the libc door.
 pub fn slot(index: usize) -> &'static AtomicUsize {
     SLOTS.with(|slots| &slots[index])
-}
-
-/// The host's scheduler counts for itself.
-pub(crate) fn ticks() -> u32 {
-    0
 }
 
 /// Becomes the first thread.

@@ -6,7 +6,7 @@ use std::io::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex, mpsc};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const BATCHES: u32 = 40;
 
@@ -20,6 +20,11 @@ pub(crate) fn costs() -> Result<()> {
         println!("mutex_{threads} {:.1}", contended_mutex(threads)?);
     }
     println!("mutex_alone {:.1}", contended_mutex(1)?);
+    for micros in [100, 1000] {
+        let late = oversleep(Duration::from_micros(micros));
+        println!("sleep_{micros}_middle {:.0}", late[late.len() / 2].as_nanos());
+        println!("sleep_{micros}_99 {:.0}", late[late.len() * 99 / 100].as_nanos());
+    }
     Ok(())
 }
 
@@ -139,4 +144,17 @@ fn contended_mutex(threads: u32) -> Result<f64> {
         least = least.min(took as f64 / turns as f64);
     }
     Ok(least)
+}
+
+/// How much longer than asked for the thread slept, in ascending order, with nothing else to do.
+fn oversleep(wait: Duration) -> Vec<Duration> {
+    let mut late: Vec<Duration> = (0..200)
+        .map(|_| {
+            let start = Instant::now();
+            thread::sleep(wait);
+            start.elapsed().saturating_sub(wait)
+        })
+        .collect();
+    late.sort();
+    late
 }
