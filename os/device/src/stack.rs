@@ -2,6 +2,7 @@
 //!
 //! Nothing here blocks. Whoever wants to wait sets a [`Watch`], reads [`Stack::ready`], and parks.
 
+use abi::manifest::Protocol;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -26,6 +27,16 @@ pub enum Kind {
     Stream,
     /// UDP.
     Datagram,
+}
+
+impl Kind {
+    /// As the manifest calls it.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Kind::Stream => Protocol::Tcp,
+            Kind::Datagram => Protocol::Udp,
+        }
+    }
 }
 
 /// Which direction to shut down.

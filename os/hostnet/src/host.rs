@@ -9,6 +9,7 @@ use abi::hostnet::{
     Address, CLASS_GIVEN, Event, EventHeader, Operation, Request, Response, SEND_CREDIT, SEND_DATA, SendHeader,
     SendStatus, SocketOption,
 };
+use abi::manifest::Policy;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,7 +23,6 @@ use sync::{Guard, SpinLock};
 
 use crate::convert;
 use crate::numbers::Numbers;
-use crate::policy::Policy;
 use crate::resolve::{Lookup, Pending};
 use crate::socket::{Arrival, Ending, Phase, Socket, UNSENT_MAX};
 
@@ -46,7 +46,7 @@ type Locked = SpinLock<Socket>;
 /// The host's sockets.
 pub struct HostNet {
     device: &'static dyn HostSockets,
-    policy: Policy,
+    policy: SpinLock<Policy>,
     admission: Admission,
     sockets: SpinLock<Numbers<Locked>>,
     /// Sockets that the driver had no room for.
@@ -63,7 +63,7 @@ impl HostNet {
     pub fn new(device: &'static dyn HostSockets, policy: Policy) -> HostNet {
         HostNet {
             device,
-            policy,
+            policy: SpinLock::new(policy),
             admission: Admission::default(),
             sockets: SpinLock::new(Numbers::new()),
             starved: SpinLock::new(Vec::new()),
@@ -85,7 +85,7 @@ impl HostNet {
                 drop(lookups);
                 if let Some(lookup) = found {
                     let addresses = lookup.finish(status, addresses);
-                    self.policy.learn(&lookup.name, &addresses);
+                    self.policy.lock().learn(&lookup.name, &addresses);
                 }
             }
         });
@@ -320,8 +320,9 @@ impl HostNet {
 
     /// A socket that receives from strangers may answer them; whom exactly, the far side knows.
     fn may_send_to(&self, state: &Socket, peer: SocketAddr) -> bool {
-        let listens = state.local.is_some_and(|local| self.policy.may_listen(state.kind, local.port()));
-        listens || self.policy.may_connect(state.kind, peer)
+        let listens =
+            state.local.is_some_and(|local| self.policy.lock().may_listen(state.kind.protocol(), local.port()));
+        listens || self.policy.lock().may_connect(state.kind.protocol(), peer)
     }
 }
 
@@ -363,7 +364,8 @@ impl Stack for HostNet {
 
     fn bind(&self, id: SocketId, address: SocketAddr) -> Result<(), Error> {
         let socket = self.socket(id)?;
-        if !self.policy.may_bind(socket.lock().kind, address.port()) {
+        let kind = socket.lock().kind;
+        if !self.policy.lock().may_bind(kind.protocol(), address.port()) {
             return Err(Error::Errno(ACCESS));
         }
         let address = convert::to_device(address);
@@ -395,7 +397,7 @@ impl Stack for HostNet {
             Phase::Listening => return Err(Error::Errno(INVALID)),
             _ => {}
         }
-        if !self.policy.may_connect(kind, address) {
+        if !self.policy.lock().may_connect(kind.protocol(), address) {
             return Err(Error::Errno(ACCESS));
         }
         // Before the request: its end may come as an event before the answer is looked at.
@@ -570,7 +572,7 @@ impl Stack for HostNet {
 
     fn resolve(&self, name: &str, watch: Arc<dyn Watch>) -> Result<Box<dyn Resolved>, Error> {
         let name = name.strip_suffix('.').unwrap_or(name);
-        if !self.policy.may_resolve(name) {
+        if !self.policy.lock().may_resolve(name) {
             return Err(Error::Errno(ACCESS));
         }
         let token = self.tokens.fetch_add(1, Relaxed);

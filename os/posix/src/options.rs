@@ -116,8 +116,8 @@ static TABLE: [Entry; 56] = [
     flag(SOL_SOCKET, 5, All, 0, None),
     flag(SOL_SOCKET, 6, All, 0, Some(S::Broadcast)),
     // SO_SNDBUF, SO_RCVBUF
-    entry(SOL_SOCKET, 7, All, Any, 0, None),
-    entry(SOL_SOCKET, 8, All, Any, 0, None),
+    entry(SOL_SOCKET, 7, All, Any, 0, Some(S::SendBuffer)),
+    entry(SOL_SOCKET, 8, All, Any, 0, Some(S::ReceiveBuffer)),
     // SO_KEEPALIVE, SO_OOBINLINE, SO_PRIORITY, SO_REUSEPORT
     flag(SOL_SOCKET, 9, All, 0, Some(S::KeepAlive)),
     flag(SOL_SOCKET, 10, All, 0, None),

@@ -3,7 +3,7 @@
 
 use crate::input::Input;
 use abi::hostnet::{Address, Request, SendHeader};
-use abi::manifest::{Connect, Host, Listen, Network, Protocol};
+use abi::manifest::{Connect, Host, Listen, Network, Policy, Protocol};
 use monitor::Publish;
 use monitor::sockets::HostSockets;
 
@@ -18,7 +18,7 @@ pub fn check(data: &[u8]) {
         connect: vec![nobody(Protocol::Tcp), nobody(Protocol::Udp)],
     };
     let publish = [Protocol::Tcp, Protocol::Udp].map(|protocol| Publish::default_for(protocol, 0));
-    let mut sockets = HostSockets::new(network, publish.to_vec(), None);
+    let mut sockets = HostSockets::new(Policy::new(network, None), publish.to_vec(), None);
     while !input.is_empty() {
         let operation = u32::from(input.byte());
         let socket = u32::from(input.byte() & 7);

@@ -86,6 +86,15 @@ fn manifest_text(manifest: &Manifest) -> String {
             _ = writeln!(text, "  connect {}", or_nothing(connect));
         }
     }
+    if let Some(names) = &manifest.names {
+        for known in &names.hosts {
+            let addresses: Vec<String> = known.addresses().map(|address| address.to_string()).collect();
+            _ = writeln!(text, "  host    {} {}", known.name, addresses.join(" "));
+        }
+        if !names.search.is_empty() {
+            _ = writeln!(text, "  search  {}", names.search.join(" "));
+        }
+    }
     text
 }
 

@@ -12,6 +12,8 @@
 //! | `files` | table of strings | path in the machine → file or folder of the package: `"/etc/motd" = "motd.txt"`, `"/www" = "static/"` | none |
 //! | `net.listen` | strings | ports that the program may serve on: `"tcp/8080"`, `"udp/5000-5010"`; port 0 is any free port | none |
 //! | `net.connect` | strings | peers that it may reach: `"tcp/example.org:443"`, `"tcp/*.example.org:80-90"`, `"tcp/10.0.0.0/8:5432"`, `"tcp/[2001:db8::]/32:443"`, `"udp/*:53"`, `"tcp/*"` (any peer, any port) | none |
+//! | `net.hosts` | table of strings, or of arrays of them | names that need no resolver, and their addresses: `{ "db" = "10.0.0.5" }` | none |
+//! | `net.search` | strings | domains in which names without a dot are looked for: `["example.org"]` | none |
 //!
 //! A size is a number of bytes or a string such as `"64M"` or `"2MiB"`. Without `net` the machine has no network at all,
 //! save the one inside itself. What the manifest says is sealed into the image, and enforced in the guest and again
@@ -101,6 +103,9 @@ pub enum Problem {
     /// a file that cannot be sealed
     #[error("{0}")]
     File(String),
+    /// a name that has no address
+    #[error("has no address")]
+    NoAddress,
     /// a rule for the network that cannot be read
     #[error("\"{0}\" {1}")]
     Rule(String, &'static str),
@@ -193,8 +198,28 @@ mod tests {
         );
         assert_eq!(
             refusal("net.lisen = []"),
-            "x/Cargo.toml:5: `package.metadata.ampoule.net.lisen`: no such key; `connect`, `listen` exist"
+            "x/Cargo.toml:5: `package.metadata.ampoule.net.lisen`: no such key; `connect`, `hosts`, `listen`, `search` exist"
         );
+    }
+
+    #[test]
+    fn names_are_read() {
+        let names = manifest(
+            "net.hosts = { Db = \"10.0.0.5\", \"x.org\" = [\"::1\", \"10.0.0.6\"] }\nnet.search = [\"Example.org\"]",
+        )
+        .expect("reads")
+        .names
+        .expect("there");
+        assert_eq!(names.search, ["example.org"]);
+        let text = |known: &abi::manifest::Known| format!("{} {:?}", known.name, known.addresses().collect::<Vec<_>>());
+        let mut all: Vec<_> = names.hosts.iter().map(text).collect();
+        all.sort();
+        assert_eq!(all, ["db [10.0.0.5]", "x.org [::1, 10.0.0.6]"]);
+        assert!(refusal("net.hosts = { db = \"10.0.0\" }").ends_with("net.hosts.db`: \"10.0.0\" is no IP address"));
+        assert!(refusal("net.hosts = { \"a b\" = \"::1\" }").ends_with("\"a b\" is no DNS name"));
+        assert!(refusal("net.hosts = { db = [] }").ends_with("net.hosts.db`: has no address"));
+        assert!(refusal("net.hosts = { db = 5 }").ends_with("expected an array of strings, found an integer"));
+        assert!(refusal("net.search = [\"-x\"]").ends_with("\"-x\" is no DNS name"));
     }
 
     #[test]

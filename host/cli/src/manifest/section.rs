@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use abi::PAGE_SIZE;
-use abi::manifest::{Manifest, Network};
+use abi::manifest::{Known, Manifest, Names, Network};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -12,7 +12,7 @@ use crate::size::{self, Size};
 
 const SECTION: &str = "package.metadata.ampoule";
 const KEYS: &str = "`args`, `env`, `files`, `memory`, `net`, `program`, `stack`";
-const NET_KEYS: &str = "`connect`, `listen`";
+const NET_KEYS: &str = "`connect`, `hosts`, `listen`, `search`";
 
 /// A problem and its place.
 pub(super) struct Fault {
@@ -40,7 +40,7 @@ pub(super) fn read(text: &str, manifest: &mut Manifest) -> Result<(), Fault> {
             "args" => manifest.arguments = strings(&key, value, |_, text| plain(text))?,
             "env" => manifest.environment = environment(&key, value)?,
             "files" => drop(files(&key, value, text)?),
-            "net" => manifest.network = Some(net(&key, value)?),
+            "net" => net(&key, value, manifest)?,
             // What it means is cargo's knowledge (`build/package.rs`).
             "program" => drop(as_text(value, &key)?),
             _ => return Err(fault(name.span(), key, Problem::UnknownKey(KEYS.into()))),
@@ -93,6 +93,24 @@ fn files(key: &str, value: &Value<'_>, text: &str) -> Result<Vec<FileRule>, Faul
     }
     rules.sort_by(|a, b| a.guest.cmp(&b.guest));
     Ok(rules)
+}
+
+/// Names, each with an address or an array of them.
+fn hosts(key: &str, value: &Value<'_>) -> Result<Vec<Known>, Fault> {
+    let mut all = Vec::new();
+    for (name, value) in as_table(value, key)? {
+        let key = format!("{key}.{}", name.get_ref());
+        let known = network::name(name.get_ref()).map_err(|problem| fault(name.span(), key.clone(), problem))?;
+        let addresses = match value.get_ref().as_str() {
+            Some(text) => vec![network::address(text).map_err(|problem| fault(value.span(), key.clone(), problem))?],
+            None => strings(&key, value, |_, text| network::address(text))?,
+        };
+        if addresses.is_empty() {
+            return Err(fault(value.span(), key, Problem::NoAddress));
+        }
+        all.push(Known { name: known, addresses });
+    }
+    Ok(all)
 }
 
 /// `package.metadata.ampoule` of the document, if it is there.
@@ -156,17 +174,22 @@ fn environment(key: &str, value: &Value<'_>) -> Result<Vec<String>, Fault> {
     Ok(entries)
 }
 
-fn net(key: &str, value: &Value<'_>) -> Result<Network, Fault> {
+fn net(key: &str, value: &Value<'_>, manifest: &mut Manifest) -> Result<(), Fault> {
     let mut rules = Network::default();
+    let mut names = Names::default();
     for (name, value) in as_table(value, key)? {
         let key = format!("{key}.{}", name.get_ref());
         match name.get_ref().as_ref() {
             "listen" => rules.listen = strings(&key, value, |_, text| network::listen(text))?,
             "connect" => rules.connect = strings(&key, value, |_, text| network::connect(text))?,
+            "hosts" => names.hosts = hosts(&key, value)?,
+            "search" => names.search = strings(&key, value, |_, text| network::name(text))?,
             _ => return Err(fault(name.span(), key, Problem::UnknownKey(NET_KEYS.into()))),
         }
     }
-    Ok(rules)
+    manifest.network = Some(rules);
+    manifest.names = Some(names).filter(|names| *names != Names::default());
+    Ok(())
 }
 
 /// An array of strings, each read by `read`.

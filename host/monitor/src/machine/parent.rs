@@ -9,6 +9,7 @@ use crate::timeline::Mark;
 use crate::{Error, Options, Outcome, Program};
 use abi::gate::BACKTRACE_MAX;
 use abi::hostnet::{Address, Operation, Request, Response, SendHeader};
+use abi::manifest::Policy;
 use abi::vcpu::{EVENT_INTERRUPT, EVENT_STOP};
 use host_device::{bytes_of, value_of};
 use rustix::io::Errno;
@@ -53,7 +54,8 @@ impl<'a> Parent<'a> {
         signals: Signals,
     ) -> Self {
         let network = program.manifest.network.clone();
-        let sockets = network.map(|network| HostSockets::new(network, options.publish.clone(), options.notify));
+        let rules = network.map(|network| Policy::new(network, program.manifest.names.as_ref()));
+        let sockets = rules.map(|rules| HostSockets::new(rules, options.publish.clone(), options.notify));
         Self {
             options,
             digest: program.header.digest,

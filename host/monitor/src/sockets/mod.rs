@@ -29,7 +29,7 @@ pub use lookup::Lookup;
 
 use crate::{Notice, Publish};
 use abi::hostnet::{Address, Operation, Request, Response, SendHeader, SocketOption};
-use abi::manifest::{Network, Protocol};
+use abi::manifest::{self, Protocol};
 use open::Open;
 use policy::Policy;
 use rustix::io::Errno;
@@ -61,9 +61,9 @@ pub struct Answer<'a> {
 
 impl HostSockets {
     /// The sockets of a machine with this policy.
-    pub fn new(network: Network, publish: Vec<Publish>, notify: Option<fn(&Notice)>) -> Self {
+    pub fn new(rules: manifest::Policy, publish: Vec<Publish>, notify: Option<fn(&Notice)>) -> Self {
         Self {
-            policy: Policy::new(network, publish),
+            policy: Policy::new(rules, publish),
             sockets: HashMap::new(),
             notify,
             has_listened: false,

@@ -4,7 +4,9 @@ use device::{Family, Kind as Type, SocketOption};
 
 use super::Inet;
 use crate::errno::{Errno, Result};
-use crate::options::{self, IPPROTO_IP, IPPROTO_UDP, SO_ACCEPTCONN, SO_ERROR, SO_LINGER, SOL_SOCKET, UDP_SEGMENT};
+use crate::options::{
+    self, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, SO_ACCEPTCONN, SO_ERROR, SO_LINGER, SOL_SOCKET, UDP_SEGMENT,
+};
 use crate::socket::Socket;
 
 /// Where `SO_LINGER`, which is no number, stands among the options that a socket remembers: seconds + 1, 0 for off.
@@ -58,7 +60,7 @@ impl Inet {
     pub(super) fn of_stack(options: &[(u8, u32)]) -> impl Iterator<Item = (SocketOption, u32)> {
         options.iter().filter_map(|(index, value)| match *index {
             LINGER => Some((SocketOption::Linger, *value)),
-            index => Some((options::at(index)?.stack?, *value)),
+            index => Some(options::at(index)?.stack?).map(|option| (option, wish(option, *value))),
         })
     }
 
@@ -77,7 +79,7 @@ impl Inet {
         }
         if let Some(option) = option {
             for (stack, id) in self.present() {
-                match stack.set_option(id, option, number) {
+                match stack.set_option(id, option, wish(option, number)) {
                     // One that has no use for it does without.
                     Ok(()) | Err(device::Error::Errno(92)) => {}
                     Err(error) => return Err(error.into()),
@@ -99,6 +101,11 @@ impl Inet {
                 return Ok(options::copy(value, &bytes));
             }
             (SOL_SOCKET, SO_ACCEPTCONN) => return options::give(value, self.state.lock().listening.into()),
+            // IP_MTU, IPV6_MTU
+            (IPPROTO_IP, 14) | (IPPROTO_IPV6, 24) => {
+                let connected = self.present().find(|(stack, id)| stack.peer(*id).is_ok()).ok_or(Errno::NOTCONN)?;
+                return options::give(value, connected.0.option(connected.1, SocketOption::PathMtu)?);
+            }
             _ => {}
         }
         let (v6, is_stream) = (self.family == Family::V6, self.kind == Type::Stream);
@@ -127,6 +134,11 @@ impl Inet {
         let errors = self.present().map(|(stack, id)| stack.option(id, SocketOption::Error).unwrap_or(0));
         [refused].into_iter().chain(errors).find(|error| *error != 0).unwrap_or(0)
     }
+}
+
+/// What a stack is told: of a buffer what was asked for, without Linux's share for itself.
+fn wish(option: SocketOption, value: u32) -> u32 {
+    if matches!(option, SocketOption::SendBuffer | SocketOption::ReceiveBuffer) { value / 2 } else { value }
 }
 
 /// `struct linger` as [`SocketOption::Linger`] counts: seconds + 1, 0 for off.
