@@ -8,6 +8,7 @@ pub mod named;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use sync::SpinLock;
 
 use crate::errno::{Errno, Result};
@@ -32,7 +33,16 @@ struct Side {
     timeouts: Timeouts,
     /// The names of this side and of the other.
     labels: (Option<Arc<Label>>, Option<Arc<Label>>),
+    /// What both sides know of their connection: [`WAITS`], [`STANDS`] or [`REFUSED`].
+    fate: Arc<AtomicU8>,
 }
+
+/// Nobody has accepted it yet.
+const WAITS: u8 = 0;
+/// It was accepted, or needs not be.
+const STANDS: u8 = 1;
+/// The listener went before it was accepted, and nobody was told yet.
+const REFUSED: u8 = 2;
 
 /// One direction.
 #[derive(Clone)]
@@ -60,6 +70,7 @@ pub fn pair(kind: u32, flags: u32) -> Result<(Open, Open)> {
         return Err(Errno::SOCKTNOSUPPORT);
     }
     let (left, right) = Side::two(kind, Arc::new(Observers::new()), None, None);
+    left.fate.store(STANDS, Relaxed);
     let open = |side| Description::open(side, READ_WRITE | flags & NON_BLOCKING);
     Ok((open(left), open(right)))
 }
@@ -80,9 +91,10 @@ impl Side {
         let right = Arc::new(Observers::new());
         let there = Way::new(kind, &right, &left);
         let back = Way::new(kind, &left, &right);
+        let fate = Arc::new(AtomicU8::new(WAITS));
         let side = |observers, incoming: &Way, outgoing: &Way, labels| {
-            let (incoming, outgoing) = (incoming.clone(), outgoing.clone());
-            Side { kind, observers, incoming, outgoing, timeouts: Timeouts::default(), labels }
+            let (incoming, outgoing, fate) = (incoming.clone(), outgoing.clone(), fate.clone());
+            Side { kind, observers, incoming, outgoing, timeouts: Timeouts::default(), labels, fate }
         };
         (side(left, &back, &there, (own.clone(), other.clone())), side(right, &there, &back, (other, own)))
     }
@@ -305,12 +317,17 @@ impl Socket for Side {
         if is_credentials(level, name) {
             return Ok(credentials(value));
         }
+        let is_error = (level, name) == (options::SOL_SOCKET, options::SO_ERROR);
+        if is_error && self.fate.compare_exchange(REFUSED, STANDS, Relaxed, Relaxed).is_ok() {
+            return options::give(value, Errno::CONNRESET.0 as u32);
+        }
         options::get_common(level, name, value, &self.timeouts, self.family_and_type())
     }
 }
 
 impl Drop for Side {
     fn drop(&mut self) {
+        _ = self.fate.compare_exchange(WAITS, REFUSED, Relaxed, Relaxed);
         self.end();
     }
 }

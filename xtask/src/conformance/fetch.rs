@@ -14,7 +14,8 @@ pub(super) fn source(folder: &Path, subject: &Subject) -> Result<PathBuf> {
     let own = folder.join(&subject.name);
     let copy = own.join(format!("{}-{}", subject.name, subject.version));
     let mark = own.join("prepared");
-    let wanted = format!("{subject:?}");
+    // Not the causes: fresh sources are compiled anew.
+    let wanted = format!("{} {} {:?}", subject.version, subject.checksum, subject.without);
     if fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
         return Ok(copy);
     }

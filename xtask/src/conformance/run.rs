@@ -18,9 +18,9 @@ use super::build::Program;
 use super::list::Subject;
 
 /// A program may take this long, or it has hung.
-const PROGRAM: Duration = Duration::from_secs(120);
+const PROGRAM: Duration = Duration::from_secs(90);
 /// A single test that left no result may take this long.
-const ALONE: Duration = Duration::from_secs(20);
+const ALONE: Duration = Duration::from_secs(60);
 
 /// A test's result.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,9 +9,10 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
 use sync::{Once, SpinLock};
 
-use super::{MESSAGES_MAX, Side, credentials, is_credentials};
+use super::{MESSAGES_MAX, STANDS, Side, credentials, is_credentials};
 use crate::errno::{Errno, Result};
 use crate::events::{HUP, READABLE, WRITABLE};
 use crate::file::{Description, File, Kind, NON_BLOCKING, Open, READ_WRITE};
@@ -399,6 +400,7 @@ impl Socket for Unix {
             true => Err(Errno::INVAL),
             false => state.pending.pop_front().ok_or(Errno::AGAIN),
         })?;
+        side.fate.store(STANDS, Relaxed);
         let peer = side.peer()?;
         Ok((Description::open(side, READ_WRITE | flags & NON_BLOCKING), Some(peer)))
     }
@@ -408,6 +410,9 @@ impl Socket for Unix {
     }
 
     fn option(&self, level: u32, name: u32, value: &mut [u8]) -> Result<usize> {
+        if let Some(side) = self.0.side.get() {
+            return side.option(level, name, value);
+        }
         match (level, name) {
             _ if is_credentials(level, name) => Ok(credentials(value)),
             (options::SOL_SOCKET, options::SO_ACCEPTCONN) => {
@@ -476,6 +481,13 @@ mod tests {
         assert_eq!(clients.each_ref().map(join), [Ok(()), Ok(()), Err(Errno::AGAIN)]);
         drop(listener);
         assert_ne!(clients[0].file().ready() & HUP, 0);
+        let mut error = [0; 4];
+        let mut ask = || {
+            let length =
+                clients[0].socket().expect("a socket").option(options::SOL_SOCKET, options::SO_ERROR, &mut error);
+            (length, u32::from_ne_bytes(error))
+        };
+        assert_eq!([ask(), ask()], [(Ok(4), Errno::CONNRESET.0 as u32), (Ok(4), 0)]);
         assert_eq!(join(&clients[2]), Err(Errno::CONNREFUSED));
     }
 
