@@ -175,9 +175,15 @@ impl Handle {
         }
     }
 
-    /// Calls `each` with inode, type (`S_IF*`) and name of everything in the directory.
-    pub fn list(&self, each: &mut dyn FnMut(u64, u32, &[u8])) -> Result<()> {
-        self.volume.lock().list(self.place, each)
+    /// Calls `each` with inode, type (`S_IF*`) and name of what is in the directory, `.` and `..` first, until it says false.
+    /// It goes on where an earlier call stopped: with the last name that was taken, of a directory in memory, whose names
+    /// come and go; else with how many were.
+    pub fn list(&self, skip: u64, last: Option<&[u8]>, each: &mut dyn FnMut(u64, u32, &[u8]) -> bool) -> Result<()> {
+        match (self.place, last) {
+            // What comes after the last name comes after those that were taken.
+            (Place::Tmp(_), Some(last)) => self.volume.lock().list(self.place, 0, Some(last), each),
+            _ => self.volume.lock().list(self.place, skip, None, each),
+        }
     }
 
     /// The absolute path of the directory.

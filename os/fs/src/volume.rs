@@ -12,6 +12,7 @@ use crate::walk::Walked;
 use abi::files::{Files, Kind, NAME_MAX, PATH_MAX};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::Bound;
 use machine::clock;
 use sync::{Guard, Once, SpinLock};
 
@@ -253,7 +254,7 @@ impl Volume {
         if !state.tmp.node(id)?.can_take_name() {
             return Err(Error::Links);
         }
-        state.tmp.space.has_room()?;
+        state.tmp.space.has_room(walked.name.len())?;
         state.tmp.add(directory, &walked.name, id, now())
     }
 
@@ -418,6 +419,7 @@ impl State {
         }
         let Place::Tmp(directory) = walked.parent else { return Err(Error::ReadOnly) };
         let now = now();
+        self.tmp.space.has_room(walked.name.len())?;
         let id = self.tmp.make(body(), mode, now)?;
         let named = self.tmp.add(directory, &walked.name, id, now);
         if named.is_err() {
@@ -552,33 +554,53 @@ impl State {
         self.sealed.and_then(|s| s.content(&s.entry(number)?)).unwrap_or_default()
     }
 
-    /// Calls `each` with inode, type (as in a mode) and name of everything in a directory, `.` and `..` first.
-    pub(crate) fn list(&self, place: Place, each: &mut dyn FnMut(u64, u32, &[u8])) -> Result<()> {
-        let inode = |place| match self.look(place) {
-            Ok(Found::Here(found)) => (found.inode, found.mode & crate::attributes::TYPE),
-            Ok(Found::Special(special)) => (special.inode(), CHARACTER),
-            Err(_) => (0, 0),
-        };
-        let mut give = |place: Place, name: &[u8]| {
-            let (number, kind) = inode(place);
-            each(number, kind, name);
-        };
+    /// See [`Handle::list`].
+    pub(crate) fn list(
+        &self,
+        place: Place,
+        skip: u64,
+        after: Option<&[u8]>,
+        each: &mut dyn FnMut(u64, u32, &[u8]) -> bool,
+    ) -> Result<()> {
         // A directory that was removed has not even these.
         if matches!(place, Place::Tmp(id) if self.tmp.node(id)?.attributes().links == 0) {
             return Ok(());
         }
-        give(place, b".");
-        give(self.parent(place), b"..");
+        let mut skip = skip;
+        let mut give = |place: Place, name: &[u8]| {
+            if skip > 0 {
+                skip -= 1;
+                return true;
+            }
+            let (inode, kind) = match self.look(place) {
+                Ok(Found::Here(found)) => (found.inode, found.mode & crate::attributes::TYPE),
+                Ok(Found::Special(special)) => (special.inode(), CHARACTER),
+                Err(_) => (0, 0),
+            };
+            each(inode, kind, name)
+        };
+        if let (Place::Tmp(id), Some(after)) = (place, after) {
+            let Body::Directory { entries, .. } = &self.tmp.node(id)?.body else { return Err(Error::NotDirectory) };
+            let mut rest = entries.range::<[u8], _>((Bound::Excluded(after), Bound::Unbounded));
+            _ = rest.all(|(name, id)| give(Place::Tmp(*id), name));
+            return Ok(());
+        }
+        if !give(place, b".") || !give(self.parent(place), b"..") {
+            return Ok(());
+        }
         if place == Place::ROOT {
-            special::ROOT.into_iter().for_each(|(name, special)| give(Place::Special(special), name));
-            give(Place::Tmp(tmp::TOP), b"tmp");
+            let own = special::ROOT.into_iter().map(|(name, special)| (name, Place::Special(special)));
+            let tmp: &[u8] = b"tmp";
+            if !own.chain([(tmp, Place::Tmp(tmp::TOP))]).all(|(name, place)| give(place, name)) {
+                return Ok(());
+            }
         }
         match place {
             Place::Tmp(id) => match &self.tmp.node(id)?.body {
-                Body::Directory { entries, .. } => entries.iter().for_each(|(name, id)| give(Place::Tmp(*id), name)),
+                Body::Directory { entries, .. } => _ = entries.iter().all(|(name, id)| give(Place::Tmp(*id), name)),
                 _ => return Err(Error::NotDirectory),
             },
-            Place::Special(special) => special.children().for_each(|(name, child)| give(Place::Special(child), name)),
+            Place::Special(special) => _ = special.children().all(|(name, child)| give(Place::Special(child), name)),
             Place::Sealed(number) => {
                 let Some(files) = self.sealed else { return Ok(()) };
                 let Some(Kind::Directory { first, count }) = files.entry(number).map(|e| e.kind) else {
@@ -586,9 +608,8 @@ impl State {
                 };
                 for child in first..first.saturating_add(count) {
                     let Some(name) = files.entry(child).and_then(|e| files.name(&e)) else { break };
-                    // The root's own names come before sealed ones, which the tool refuses.
-                    if !name.is_empty() && name.len() <= NAME_MAX {
-                        give(Place::Sealed(child), name);
+                    if !name.is_empty() && name.len() <= NAME_MAX && !give(Place::Sealed(child), name) {
+                        break;
                     }
                 }
             }

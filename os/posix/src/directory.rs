@@ -1,7 +1,7 @@
 //! An open directory, or a place that is only held (`O_PATH`).
 //!
-//! The first reading takes all entries down at once, and so do the next after a return to the start: what is made or
-//! removed in between neither hides nor repeats another entry (POSIX `readdir` leaves open whether it shows).
+//! Reading goes on behind the last name that was given, in the order of the names: what is made or removed meanwhile
+//! neither hides nor repeats another entry, and a directory of any size is read without memory for it.
 
 use alloc::vec::Vec;
 use core::fmt::Write as _;
@@ -27,9 +27,10 @@ pub(crate) struct OpenDirectory {
 
 #[derive(Default)]
 struct Reading {
-    /// Whole `struct dirent64`s, of which `d_off` is where the next begins.
-    entries: Option<Vec<u8>>,
-    at: usize,
+    /// How many entries were given; what `d_off` says.
+    index: u64,
+    /// The last one's name, unless the place was chosen by its number.
+    last: Option<Vec<u8>>,
 }
 
 /// A place that is held, and neither read nor written.
@@ -40,21 +41,53 @@ impl OpenDirectory {
         OpenDirectory { handle, reading: SpinLock::new(Reading::default()), lock: Advisory::new() }
     }
 
-    fn take_down(&self) -> Result<Vec<u8>> {
-        let mut entries = Vec::new();
-        let mut lacks_memory = false;
-        self.handle.list(&mut |inode, kind, name| lacks_memory |= !push(&mut entries, inode, kind, name))?;
-        if self.handle.special() == Some(Special::Descriptors) {
-            let mut next = table().next_open(0);
-            while let Some(fd) = next {
-                let mut name = Digits::default();
-                _ = write!(name, "{fd}");
-                let kind = crate::stat::CHARACTER;
-                lacks_memory |= !push(&mut entries, Special::Descriptor(fd).inode(), kind, name.as_bytes());
-                next = table().next_open(fd + 1);
+    /// The descriptors, which are named by their numbers: those behind `.` and `..`.
+    fn descriptors(records: &mut Records<'_>) {
+        let mut next = table().next_open(records.index.saturating_sub(2) as i32);
+        while let Some(fd) = next {
+            let mut name = Digits::default();
+            _ = write!(name, "{fd}");
+            // Where the next one is looked for.
+            records.index = fd as u64 + 2;
+            if !records.push(Special::Descriptor(fd).inode(), crate::stat::CHARACTER, name.as_bytes()) {
+                return;
             }
+            next = table().next_open(fd + 1);
         }
-        if lacks_memory { Err(Errno::NOMEM) } else { Ok(entries) }
+    }
+}
+
+/// Room that is filled with `struct dirent64`s.
+struct Records<'a> {
+    room: &'a mut [u8],
+    /// Bytes that are filled.
+    length: usize,
+    index: u64,
+    /// Where the last name stands.
+    last: core::ops::Range<usize>,
+    /// One found no room.
+    is_full: bool,
+}
+
+impl Records<'_> {
+    /// Appends one; false if there is no room for it.
+    fn push(&mut self, inode: u64, kind: u32, name: &[u8]) -> bool {
+        let length = (NAME_AT + name.len() + 1).next_multiple_of(8);
+        let Some(record) = self.room.get_mut(self.length..self.length + length) else {
+            self.is_full = true;
+            return false;
+        };
+        self.index += 1;
+        record.fill(0);
+        record[..8].copy_from_slice(&inode.to_ne_bytes());
+        record[8..16].copy_from_slice(&self.index.to_ne_bytes());
+        record[16..18].copy_from_slice(&(length as u16).to_ne_bytes());
+        // DT_*: the type's bits of a mode, moved down.
+        record[18] = (kind >> 12) as u8;
+        record[NAME_AT..NAME_AT + name.len()].copy_from_slice(name);
+        self.last = self.length + NAME_AT..self.length + NAME_AT + name.len();
+        self.length += length;
+        true
     }
 }
 
@@ -80,23 +113,6 @@ impl core::fmt::Write for Digits {
     }
 }
 
-/// Appends a `struct dirent64`; false if there is no memory for it.
-fn push(entries: &mut Vec<u8>, inode: u64, kind: u32, name: &[u8]) -> bool {
-    let start = entries.len();
-    let length = (NAME_AT + name.len() + 1).next_multiple_of(8);
-    if entries.try_reserve(length).is_err() {
-        return false;
-    }
-    entries.extend_from_slice(&inode.to_ne_bytes());
-    entries.extend_from_slice(&((start + length) as u64).to_ne_bytes());
-    entries.extend_from_slice(&(length as u16).to_ne_bytes());
-    // DT_*: the type's bits of a mode, moved down.
-    entries.push((kind >> 12) as u8);
-    entries.extend_from_slice(name);
-    entries.resize(start + length, 0);
-    true
-}
-
 impl Drop for OpenDirectory {
     fn drop(&mut self) {
         self.lock.release(&self.handle);
@@ -120,15 +136,13 @@ impl File for OpenDirectory {
         let mut reading = self.reading.lock();
         let target = match whence {
             0 => offset,
-            1 => offset.checked_add(reading.at as i64).ok_or(Errno::INVAL)?,
+            1 if offset == 0 => return Ok(reading.index),
+            1 => offset.checked_add_unsigned(reading.index).ok_or(Errno::INVAL)?,
             _ => return Err(Errno::INVAL),
         };
-        let target = usize::try_from(target).map_err(|_| Errno::INVAL)?;
-        if target == 0 {
-            *reading = Reading::default();
-        }
-        reading.at = target;
-        Ok(target as u64)
+        let index = u64::try_from(target).map_err(|_| Errno::INVAL)?;
+        *reading = Reading { index, last: None };
+        Ok(index)
     }
 
     fn kind(&self) -> Kind<'_> {
@@ -157,28 +171,27 @@ impl Node for OpenDirectory {
     }
 
     fn entries(&self, room: &mut [u8]) -> Result<usize> {
-        // Taken down with no lock of this file's held.
-        if self.reading.lock().entries.is_none() {
-            let entries = self.take_down()?;
-            self.reading.lock().entries.get_or_insert(entries);
-        }
         let mut reading = self.reading.lock();
-        let Reading { entries: Some(entries), at } = &mut *reading else { return Ok(0) };
-        let rest = entries.get(*at..).unwrap_or_default();
-        let mut count = 0;
-        while let Some(length) = rest.get(count + 16..).and_then(|entry| entry.first_chunk()) {
-            let end = count + usize::from(u16::from_ne_bytes(*length));
-            if end > room.len() || end > rest.len() {
-                break;
-            }
-            count = end;
+        let mut records = Records { room, length: 0, index: reading.index, last: 0..0, is_full: false };
+        let push = &mut |inode, kind, name: &[u8]| records.push(inode, kind, name);
+        self.handle.list(reading.index, reading.last.as_deref().filter(|_| reading.index > 2), push)?;
+        if self.handle.special() == Some(Special::Descriptors) && !records.is_full {
+            Self::descriptors(&mut records);
         }
-        if count == 0 && !rest.is_empty() {
+        if records.length == 0 && records.is_full {
             return Err(Errno::INVAL);
         }
-        room[..count].copy_from_slice(&rest[..count]);
-        *at += count;
-        Ok(count)
+        if records.length > 0 {
+            reading.index = records.index;
+            let name = &records.room[records.last.clone()];
+            // Without memory for the name its number does.
+            let mut last = Vec::new();
+            reading.last = last.try_reserve(name.len()).ok().map(|()| {
+                last.extend_from_slice(name);
+                last
+            });
+        }
+        Ok(records.length)
     }
 
     fn lock(&self, wants: Lock, wait: bool) -> Result<()> {

@@ -85,6 +85,9 @@ impl Tmp {
 
     /// Makes a node without a name.
     pub(crate) fn make(&mut self, body: Body, mode: u32, now: Time) -> Result<Id> {
+        if let Body::Link(target) = &body {
+            self.space.has_room(target.len())?;
+        }
         self.space.take_node()?;
         let times = Times { access: now, change: now, status: now, birth: now };
         let (inode, mode) = (self.next_inode, mode & 0o7777);
@@ -104,6 +107,9 @@ impl Tmp {
             }
         };
         self.next_inode += 1;
+        if let Body::Link(target) = &node.body {
+            self.space.count_name(target.len());
+        }
         self.nodes[id as usize] = Some(node);
         Ok(id)
     }
@@ -114,8 +120,10 @@ impl Tmp {
         if id == TOP || node.links > 0 || node.holders > 0 {
             return;
         }
-        if let Some(Node { body: Body::File(mut data), .. }) = self.nodes[id as usize].take() {
-            data.release(&mut self.space);
+        match self.nodes[id as usize].take().map(|node| node.body) {
+            Some(Body::File(mut data)) => data.release(&mut self.space),
+            Some(Body::Link(target)) => self.space.give_name(target.len()),
+            _ => {}
         }
         self.space.give_node();
         self.free.push(id);
@@ -164,12 +172,13 @@ impl Tmp {
     /// Gives a node another name.
     pub(crate) fn add(&mut self, directory: Id, name: &[u8], id: Id, now: Time) -> Result<()> {
         let is_directory = self.is_directory(id);
-        let place = self.node_mut(directory)?;
+        let (place, space) = self.file_mut(directory)?;
         // A directory that was removed takes nothing any more.
         if place.links == 0 {
             return Err(Error::NotFound);
         }
         let Body::Directory { entries, .. } = &mut place.body else { return Err(Error::NotDirectory) };
+        space.count_name(name.len());
         entries.insert(name.into(), id);
         place.links += u32::from(is_directory);
         place.touch(now);
@@ -188,6 +197,7 @@ impl Tmp {
         let Body::Directory { entries, .. } = &mut place.body else { return Err(Error::NotDirectory) };
         let id = entries.remove(name).ok_or(Error::NotFound)?;
         place.touch(now);
+        self.space.give_name(name.len());
         let is_directory = self.is_directory(id);
         self.node_mut(directory)?.links -= u32::from(is_directory);
         let node = self.node_mut(id)?;

@@ -11,6 +11,14 @@ const RESERVE: u64 = 16;
 /// Bytes of memory for each file or directory that there may be.
 const BYTES_A_NODE: u64 = 4096;
 
+/// Bytes that a node takes in the table, with its share of a table that has grown by doubling.
+const NODE: usize = 512;
+
+/// Bytes that a name takes: its own in the heap, and its part of a directory's tree, whose nodes are half full at worst.
+fn name_bytes(length: usize) -> usize {
+    length + 160
+}
+
 /// The account.
 pub(crate) struct Space {
     used: u64,
@@ -60,9 +68,19 @@ impl Space {
         self.used = self.used.saturating_sub(bytes as u64);
     }
 
-    /// Is there memory for another name?
-    pub(crate) fn has_room(&self) -> Result<()> {
-        if self.left() < BYTES_A_NODE { Err(Error::NoSpace) } else { Ok(()) }
+    /// Is there memory for a name of so many bytes, or for what a link says?
+    pub(crate) fn has_room(&self, length: usize) -> Result<()> {
+        if name_bytes(length) as u64 > self.left() { Err(Error::NoSpace) } else { Ok(()) }
+    }
+
+    /// There is another name. A name that moves has room wherever it goes, so this is no question.
+    pub(crate) fn count_name(&mut self, length: usize) {
+        self.used += name_bytes(length) as u64;
+    }
+
+    /// A name is gone.
+    pub(crate) fn give_name(&mut self, length: usize) {
+        self.give(name_bytes(length));
     }
 
     /// Another file or directory.
@@ -70,7 +88,10 @@ impl Space {
         if self.nodes >= Self::total() / BYTES_A_NODE {
             return Err(Error::NoSpace);
         }
-        self.has_room()?;
+        if NODE as u64 > self.left() {
+            return Err(Error::NoSpace);
+        }
+        self.used += NODE as u64;
         self.nodes += 1;
         Ok(())
     }
@@ -78,6 +99,7 @@ impl Space {
     /// One of them is gone.
     pub(crate) fn give_node(&mut self) {
         self.nodes = self.nodes.saturating_sub(1);
+        self.give(NODE);
     }
 
     #[cfg(test)]
