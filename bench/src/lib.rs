@@ -4,6 +4,7 @@
 //! here is a test; a slow result is reported, never failed.
 #![forbid(unsafe_code)]
 
+pub mod bulk;
 pub mod cpio;
 pub mod first_byte;
 pub mod fleet;
@@ -14,4 +15,3 @@ pub mod randomness;
 pub mod sample;
 pub mod smaps;
 pub mod suite;
-pub mod tcp;

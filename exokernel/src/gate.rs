@@ -61,6 +61,7 @@ pub fn exit(status: u64) -> ! {
         serial::decimal(status);
         serial::print("\n");
     }
+    serial::drain();
     cpu::out32(EXIT_PORT, status as u32);
     // Without that device: power off as q35's chipset and then microvm's reset port know it.
     cpu::out16(0x604, 0x2000);

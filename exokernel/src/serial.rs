@@ -4,16 +4,21 @@
 //! asks for an interrupt, the byte 4 for an orderly stop. The byte 26 (Ctrl-Z), a number in decimal digits and a newline
 //! tell how many bytes the console's input has in all, because a virtio-console has no end. Everything else is dropped.
 
-use crate::cpu::{in8, out8};
+use crate::cpu::{in8, out8, tsc};
 use crate::upcall;
 use abi::vcpu::{EVENT_INPUT, EVENT_INTERRUPT, EVENT_STOP};
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 const BASE: u16 = 0x3f8;
 /// The line it interrupts on (ISA).
 pub const LINE: u32 = 4;
-/// How often to look for room before a byte is dropped: a machine whose port nobody reads must not hang.
-const PATIENCE: u32 = 1_000_000;
+/// Line status: the port takes another byte.
+const HOLDING_EMPTY: u8 = 0x20;
+/// Line status: everything has left the port.
+const ALL_EMPTY: u8 = 0x40;
+/// How long to wait for room before bytes are dropped, in ticks of the time-stamp counter: some five seconds. A machine
+/// whose port nobody reads must not hang, and one whose reader is slow must not lose its report.
+const PATIENCE: u64 = 1 << 34;
 
 /// Turns on the interrupt for input. The FIFO stays off: turning it on drops what has arrived, and something may have been
 /// said already.
@@ -55,14 +60,35 @@ pub fn events() -> u64 {
     events
 }
 
-/// Sends one byte.
-pub fn put(byte: u8) {
-    for _ in 0..PATIENCE {
-        if in8(BASE + 5) & 0x20 != 0 {
-            break;
+/// Has nobody read for as long as [`PATIENCE`]?
+static IS_DEAF: AtomicBool = AtomicBool::new(false);
+
+/// Waits until the line status has this bit; not at all where nobody was there the last time.
+fn await_status(bit: u8) {
+    let start = tsc();
+    let is_over = || IS_DEAF.load(Relaxed) || tsc().wrapping_sub(start) > PATIENCE;
+    loop {
+        if in8(BASE + 5) & bit != 0 {
+            IS_DEAF.store(false, Relaxed);
+            return;
+        }
+        if is_over() {
+            IS_DEAF.store(true, Relaxed);
+            return;
         }
     }
+}
+
+/// Sends one byte.
+pub fn put(byte: u8) {
+    await_status(HOLDING_EMPTY);
     out8(BASE, byte);
+}
+
+/// Waits until all that was sent has left. QEMU keeps up to two bytes where its reader is slow, and drops them when the
+/// machine is switched off.
+pub fn drain() {
+    await_status(ALL_EMPTY);
 }
 
 /// Prints text.

@@ -1,6 +1,6 @@
 //! What the integration tests share: the tool and the images it builds ([`tool`]), running machines ([`machine`], in
 //! the background [`fleet`]), the places they run in ([`backend`]), the tiny guests and what is expected of them
-//! ([`guests`]), and a harness that knows "skipped" ([`harness`]).
+//! ([`guests`]), the same programs on Linux ([`linux`]), and a harness that knows "skipped" ([`harness`]).
 //!
 //! Every wait has an end, and every port is one that was free a moment ago.
 #![forbid(unsafe_code)]
@@ -9,6 +9,7 @@ pub mod backend;
 pub mod fleet;
 pub mod guests;
 pub mod harness;
+pub mod linux;
 pub mod machine;
 pub mod ports;
 pub mod tool;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod conformance;
 mod layers;
 mod nested;
 mod setup;
@@ -19,6 +20,8 @@ usage: cargo xtask COMMAND
   unsafe-check     does unsafe code stay where it belongs, and does every file say what it is?
   bench [PART]...  the numbers of SPECIFICATION.md beside their references, as a table; parts are sizes, start, fleet,
                    crowd, costs, memory, http, entropy
+  conformance [CRATE]... [--on BACKEND]
+                   crates' own test suites on Linux and in machines, side by side; writes docs/conformance.md (minutes)
   nested           the guests on the KVM of an emulated AMD CPU, with and without nested page tables (minutes)";
 
 fn main() -> ExitCode {
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         ["layers"] => layers::check(),
         ["unsafe-check"] => unsafety::check(),
         ["nested"] => nested::run(),
+        ["conformance", words @ ..] => conformance::run(words),
         ["bench", parts @ ..] => bench::run(parts),
         _ => {
             eprintln!("{USAGE}");

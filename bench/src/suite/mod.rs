@@ -65,7 +65,7 @@ pub fn run(subjects: &Subjects, parts: &[String]) -> Result<String> {
             "crowd" => fleet::crowds(subjects)?,
             "costs" => costs::rows(subjects)?,
             "memory" => memory::rows(subjects)?,
-            "tcp" => tcp::rows(subjects)?,
+            "tcp" => tcp::rows(subjects),
             "entropy" => entropy::rows(subjects)?,
             _ => http::rows(subjects)?,
         });

@@ -1,6 +1,7 @@
 //! What is in an image, for a person to read: segments, manifest, digest, and the crates by size.
 
 use crate::debug::{self, DebugError};
+use crate::files::{Listed, list};
 use crate::{Image, Sealed};
 use abi::image::ImageSegment;
 use abi::manifest::Manifest;
@@ -25,6 +26,8 @@ pub struct Report<'a> {
     pub relocations: usize,
     /// Bytes of the sealed symbol file.
     pub symbols: u64,
+    /// The sealed files.
+    pub files: Vec<Listed>,
     /// Is an exokernel inside?
     pub exokernel: bool,
     /// Bytes of code and data by crate, largest first; empty without a debug file.
@@ -41,6 +44,7 @@ pub fn inspect<'a>(image: &'a Image, debug: Option<&[u8]>) -> Result<Report<'a>,
         manifest: image.manifest(),
         relocations: image.relocations().len(),
         symbols: image.header().symbols.length,
+        files: image.files().map_or_else(Vec::new, |files| list(&files)),
         exokernel: image.has_exokernel(),
         crates: debug.map_or(Ok(Vec::new()), |file| crates(debug::read(file, Some(image.digest()))?.0))?,
     })

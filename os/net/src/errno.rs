@@ -19,6 +19,8 @@ pub(crate) const EISCONN: Error = Error::Errno(106);
 pub(crate) const ENOTCONN: Error = Error::Errno(107);
 pub(crate) const EALREADY: Error = Error::Errno(114);
 
+/// Nobody receives there any more.
+pub(crate) const PIPE: i32 = 32;
 /// A reset by the peer.
 pub(crate) const ECONNRESET: i32 = 104;
 /// Nobody answered.

@@ -12,7 +12,6 @@
 //! | `inet/` | sockets over these two. None of the three knows a clock or threads |
 //! | `loopback/` | the stack inside the machine |
 //! | `service` | `inet` as a [`device::Stack`]: its lock, its clock, its place in the scheduler's polling |
-//! | `policy` | what the manifest allows |
 //! | `dns`, `checksum`, `index`, `random`, `time`, `errno` | small things they share |
 //!
 //! [`ampoule-posix`]: ../ampoule_posix/index.html
@@ -28,7 +27,6 @@ mod index;
 mod inet;
 mod ip;
 mod loopback;
-mod policy;
 mod random;
 mod service;
 mod tcp;

@@ -5,9 +5,9 @@
 
 use crate::errno::EACCES;
 use crate::inet::{Answer, Inet, Network, World};
-use crate::policy::Policy;
 use crate::random::Random;
 use crate::time::Instant;
+use abi::manifest::{Policy, Protocol};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -65,7 +65,7 @@ impl Service {
         Self {
             frames,
             inet: SpinLock::new(inet),
-            policy: SpinLock::new(Policy::from_manifest(machine::sealed::manifest())),
+            policy: SpinLock::new(Policy::of_sealed(machine::sealed::manifest())),
         }
     }
 
@@ -127,20 +127,20 @@ impl Stack for Service {
 
     fn bind(&self, socket: SocketId, address: SocketAddr) -> Result<(), Error> {
         let kind = self.inet.lock().kind(socket)?;
-        self.allowed(|policy| policy.may_bind(kind, address.port()))?;
+        self.allowed(|policy| policy.may_bind(kind.protocol(), address.port()))?;
         self.inet.lock().bind(socket, address)
     }
 
     fn listen(&self, socket: SocketId, backlog: u32) -> Result<(), Error> {
         let port = self.inet.lock().local(socket)?.port();
-        self.allowed(|policy| policy.may_listen(Kind::Stream, port))?;
+        self.allowed(|policy| policy.may_listen(Protocol::Tcp, port))?;
         self.inet.lock().listen(socket, backlog)
     }
 
     fn connect(&self, socket: SocketId, address: SocketAddr) -> Result<(), Error> {
         let kind = self.inet.lock().kind(socket)?;
         let disconnects = kind == Kind::Datagram && address.port() == 0 && address.ip().is_unspecified();
-        self.allowed(|policy| disconnects || policy.may_connect(kind, address))?;
+        self.allowed(|policy| disconnects || policy.may_connect(kind.protocol(), address))?;
         self.inet.lock().connect(self.world(), socket, address)
     }
 
@@ -153,7 +153,7 @@ impl Stack for Service {
         // A datagram to an address of its own: from a port that is open to strangers anybody may be answered.
         if let Some(to) = to.filter(|_| inet.kind(socket) == Ok(Kind::Datagram)) {
             let port = inet.local(socket)?.port();
-            self.allowed(|policy| policy.may_listen(Kind::Datagram, port) || policy.may_connect(Kind::Datagram, to))?;
+            self.allowed(|policy| policy.may_listen(Protocol::Udp, port) || policy.may_connect(Protocol::Udp, to))?;
         }
         inet.send(self.world(), socket, bytes, to)
     }

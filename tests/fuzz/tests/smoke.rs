@@ -40,6 +40,11 @@ fn program() {
 }
 
 #[test]
+fn files() {
+    smoke("files", 100_000);
+}
+
+#[test]
 fn manifest() {
     smoke("manifest", 100_000);
 }

@@ -1,7 +1,9 @@
 //! What goes wrong is said plainly, with the remedy, and nothing hangs.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +26,9 @@ pub(crate) fn cases() -> Vec<Case> {
         on(Backend::Kvm, "second interrupt", second_interrupt),
         on(Backend::Kvm, "port in use", port_in_use),
     ];
+    for backend in [Backend::Microvm, Backend::Q35] {
+        cases.push(on(backend, "a report and its status while the tool stands still", stands_still));
+    }
     cases.extend(everywhere("what ring 3 may not do", forbidden));
     cases.extend(everywhere("too little memory", too_little_memory));
     cases.extend(everywhere("a program that only prints is stopped", only_prints));
@@ -83,6 +88,42 @@ fn forbidden(backend: Backend) -> Result<()> {
     Ok(())
 }
 
+/// The status comes last on QEMU's serial line, and its last bytes may still be inside the port when the machine ends:
+/// that is so where a reader who stands still has let the socket between fill up just before.
+fn stands_still(backend: Backend) -> Result<()> {
+    const END: usize = "\x1eexit 200\n".len();
+    let abort = [("CARGO_PROFILE_RELEASE_PANIC", Path::new("abort"))];
+    let image = tool::image_with("tests/guests/attacks", &[], &abort)?;
+    let room = room()?;
+    for length in room - END - 1..room - END + 4 {
+        let machine = Machine::start(&image, backend, &["--", "gate-log", &length.to_string()])?;
+        let children = format!("/proc/{0}/task/{0}/children", machine.process());
+        let deadline = Instant::now() + PATIENCE;
+        while fs::read_to_string(&children)?.is_empty() {
+            ensure!(Instant::now() < deadline, "the tool starts no QEMU");
+            thread::sleep(Duration::from_millis(1));
+        }
+        machine.signal(Signal::STOP)?;
+        thread::sleep(Duration::from_secs(1));
+        machine.signal(Signal::CONT)?;
+        let end = machine.end()?.with_status(200)?;
+        let shown = end.all().matches('t').count();
+        ensure!(shown == length, "{shown} bytes of {length} were shown");
+    }
+    Ok(())
+}
+
+/// How many single bytes a socket takes before they are read.
+fn room() -> Result<usize> {
+    let (mut near, _far) = UnixStream::pair()?;
+    near.set_nonblocking(true)?;
+    let mut count = 0;
+    while near.write(b"t").is_ok() {
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// It never waits, so nothing but the request itself can bring it to look.
 fn only_prints(backend: Backend) -> Result<()> {
     let abort = [("CARGO_PROFILE_RELEASE_PANIC", Path::new("abort"))];
@@ -101,7 +142,7 @@ fn second_interrupt(backend: Backend) -> Result<()> {
     machine.expect("serving on")?;
     // A request that never ends keeps the graceful shutdown waiting.
     let mut stream = crate::http::connect(port)?;
-    std::io::Write::write_all(&mut stream, b"GET / HTTP/1.1\r\nhost: x\r\n")?;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n")?;
     crate::http::Client::connect(port)?.get("/healthz")?;
     machine.signal(Signal::INT)?;
     // Two signals that nobody has looked at yet are one (signal(7)), so the first must have arrived: the server then

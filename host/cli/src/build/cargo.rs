@@ -18,9 +18,10 @@ use crate::arguments::BuildOptions;
 
 /// What comes in by the one line: the library OS and what it is made of. It is compiled for size, as the workspace's
 /// `image` profile says of the archive: half its code runs once.
-const OS: [&str; 12] = [
+const OS: [&str; 13] = [
     "ampoule-abi",
     "ampoule-device",
+    "ampoule-fs",
     "ampoule-hostnet",
     "ampoule-libc",
     "ampoule-machine",
@@ -81,7 +82,7 @@ impl Cargo {
         let mut command = self.command("rustc", &package.target_folder(), &flags::program(package, sources)?);
         wrapper::set(&mut command, package, sources);
         command.arg("--release").arg("--manifest-path").arg(&package.cargo_toml);
-        command.args(["--package", &package.name, "--bin", &package.bin]);
+        command.args(["--package", &package.specification(), "--bin", &package.bin]);
         if package.way == Way::Line {
             command.args(levels(package));
         }

@@ -46,6 +46,16 @@ fn text(report: &Report<'_>) -> String {
         _ = writeln!(text, "  {:#010x}  {memory:10}  {file:10}  {access}", segment.address);
     }
     _ = writeln!(text, "  {} words are relocated at the start", report.relocations);
+    if !report.files.is_empty() {
+        _ = writeln!(text, "\nFiles");
+        for file in &report.files {
+            let path = file.path.escape_ascii();
+            match file.length {
+                Some(length) => _ = writeln!(text, "  {:>10}  {path}", Size(length).to_string()),
+                None => _ = writeln!(text, "  {:>10}  {path}/", ""),
+            }
+        }
+    }
     if !report.crates.is_empty() {
         _ = writeln!(text, "\nLibraries, by the code and data they bring");
         for (name, bytes) in &report.crates {
@@ -74,6 +84,15 @@ fn manifest_text(manifest: &Manifest) -> String {
             let or_nothing = |all: Vec<String>| if all.is_empty() { "nothing".to_owned() } else { all.join(", ") };
             _ = writeln!(text, "  listen  {}", or_nothing(listen));
             _ = writeln!(text, "  connect {}", or_nothing(connect));
+        }
+    }
+    if let Some(names) = &manifest.names {
+        for known in &names.hosts {
+            let addresses: Vec<String> = known.addresses().map(|address| address.to_string()).collect();
+            _ = writeln!(text, "  host    {} {}", known.name, addresses.join(" "));
+        }
+        if !names.search.is_empty() {
+            _ = writeln!(text, "  search  {}", names.search.join(" "));
         }
     }
     text

@@ -74,15 +74,17 @@ impl<'a> Serial<'a> {
         }
     }
 
-    /// The status that was said on the line, if one was.
+    /// The status that was said on the line, if one was, and to its end.
     fn said(&self) -> Option<u8> {
-        std::str::from_utf8(self.end.as_ref()?).ok()?.lines().next()?.strip_prefix("exit ")?.parse().ok()
+        let (line, _) = std::str::from_utf8(self.end.as_ref()?).ok()?.split_once('\n')?;
+        line.strip_prefix("exit ")?.parse().ok()
     }
 
-    /// The machine's exit status, given QEMU's exit code; `None` if QEMU ended by itself.
+    /// The machine's exit status, given QEMU's exit code; `None` if QEMU ended by itself, or before all was said.
     pub(super) fn status(&self, code: i32) -> Option<u8> {
-        self.end.as_ref()?;
-        Some(self.said().unwrap_or((code >> 1) as u8))
+        let end = self.end.as_ref()?;
+        let is_cut = !end.is_empty() && !end.contains(&b'\n');
+        self.said().or((!is_cut).then_some((code >> 1) as u8))
     }
 }
 
@@ -105,6 +107,8 @@ mod tests {
         serial.take(b"\x1e");
         assert_eq!(serial.status(15), Some(7));
         assert_eq!(Serial::new(None).status(1), None);
+        serial.take(b"exit 13");
+        assert_eq!(serial.status(23), None, "less than it would have said");
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Inet {
             SocketOption::UserTimeout => options.user_timeout = value,
             SocketOption::ReceiveBuffer => options.receive_buffer = value.max(1),
             SocketOption::SendBuffer => options.send_buffer = value.max(1),
-            SocketOption::Error | SocketOption::PathMtu => return Err(ENOPROTOOPT),
+            _ => return Err(ENOPROTOOPT),
         }
         socket.apply_options();
         // Its timers may be others now.
@@ -64,6 +64,7 @@ impl Inet {
             SocketOption::SendBuffer => send_buffer,
             SocketOption::PathMtu => return self.path_mtu(world, number),
             SocketOption::Error => socket.error.take().map_or(0, |errno| errno as u32),
+            _ => return Err(ENOPROTOOPT),
         })
     }
 

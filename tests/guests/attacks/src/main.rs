@@ -37,6 +37,7 @@ const ATTACKS: &[(&str, Attack)] = &[
     ("over-the-image", gate::over_the_image),
     ("gate-arguments", gate::arguments),
     ("gate-exit", gate::exit),
+    ("gate-log LENGTH", gate::log),
     ("backtrace PLACE", gate::backtrace),
     ("short-slices", gate::short_slices),
     ("bad-upcall", gate::bad_upcall),
