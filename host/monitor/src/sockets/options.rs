@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// All that a machine may ask for.
-pub(super) const ALL: [SocketOption; 17] = {
+pub(super) const ALL: [SocketOption; 20] = {
     use SocketOption::*;
     [
         KeepAlive,
@@ -29,6 +29,9 @@ pub(super) const ALL: [SocketOption; 17] = {
         MtuDiscover,
         MaxSegment,
         UserTimeout,
+        ReceiveBuffer,
+        SendBuffer,
+        PathMtu,
     ]
 };
 
@@ -47,6 +50,10 @@ fn plain(socket: &OwnedFd, option: SocketOption) -> Result<Option<(i32, i32)>, E
         SocketOption::ReceiveJoined => Ok(Some((libc::SOL_UDP, libc::UDP_GRO))),
         SocketOption::UserTimeout => Ok(Some((libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT))),
         SocketOption::MaxSegment => Ok(Some((libc::IPPROTO_TCP, libc::TCP_MAXSEG))),
+        SocketOption::PathMtu => of_ip(libc::IP_MTU, libc::IPV6_MTU),
+        // The kernel doubles these, and says so; the library OS says it to the program by itself.
+        SocketOption::ReceiveBuffer => Ok(Some((libc::SOL_SOCKET, libc::SO_RCVBUF))),
+        SocketOption::SendBuffer => Ok(Some((libc::SOL_SOCKET, libc::SO_SNDBUF))),
         _ => Ok(None),
     }
 }

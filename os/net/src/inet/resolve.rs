@@ -2,7 +2,7 @@
 //!
 //! Each question goes out from a port of its own with a number of its own, both unpredictable (RFC 5452). Only addresses
 //! in the answer section count; a recursive server puts those of an alias's target there as well. IPv6 addresses are not
-//! asked for while the stack reaches no further than the link.
+//! asked for.
 
 use super::socket::{Body, Datagram, Socket};
 use super::{Inet, World};
@@ -66,7 +66,7 @@ impl Inet {
             return Err(ENOBUFS);
         }
         let datagram = Body::Datagram(Box::new(Datagram::new(true)));
-        let number = self.sockets.insert(Socket::new(Family::V4, Kind::Datagram, datagram)).ok_or(ENOBUFS)?;
+        let number = self.sockets.insert(Socket::new(Family::V6, Kind::Datagram, datagram)).ok_or(ENOBUFS)?;
         let answer = Answer::default();
         self.resolver.questions.push(Question {
             socket: number,

@@ -26,6 +26,8 @@ const RESERVE: usize = 192 << 10;
 const BOTTOM: usize = 32 << 10;
 /// What the network takes for a connection that has nothing under way, tables included.
 const OWN: usize = 1 << 10;
+/// There are new ones only while so much is free in one piece.
+const PIECE: usize = 64 << 10;
 /// Dirty sockets go out once they are so many, whoever else may follow.
 const BURST: usize = 64;
 
@@ -123,6 +125,11 @@ impl Inet {
 
     /// Room for one more connection; `None` where memory is short: the served ones are not to suffer for a new one.
     pub(super) fn admit(&self, world: World<'_>) -> Option<Promise> {
+        // What is free may be so in pieces that are of use to nobody.
+        let mut piece = alloc::vec::Vec::<u8>::new();
+        piece.try_reserve_exact(PIECE).ok()?;
+        // Or else it would be left out as one that nobody uses.
+        drop(core::hint::black_box(piece));
         self.admission.admit((world.memory)(), OWN, RESERVE)
     }
 
