@@ -230,7 +230,7 @@ mod tests {
         for _ in 0..50_000 {
             let mut bytes: Vec<u8> = (0..random.below(80)).map(|_| random.word() as u8).collect();
             if let Some(offset) = bytes.get_mut(12) {
-                *offset = 5 + (random.below(11) as u8) << 4;
+                *offset = (5 + random.below(11) as u8) << 4;
             }
             if let Some(segment) = Segment::parse(&bytes) {
                 assert!(segment.options.scale.is_none_or(|scale| scale <= SCALE_MAX));
