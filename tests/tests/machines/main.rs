@@ -11,6 +11,7 @@ mod input;
 mod jail;
 mod limits;
 mod linux;
+mod names;
 mod peer;
 mod project;
 mod random;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     cases.extend(input::cases());
     cases.extend(jail::cases());
     cases.extend(limits::cases());
+    cases.extend(names::cases());
     cases.extend(linux::cases());
     cases.extend(peer::cases());
     cases.extend(project::cases());
