@@ -62,7 +62,11 @@ fn ask(name: &str) -> Result<Vec<IpAddr>> {
                     result = answer.take();
                     result.is_some()
                 });
-                return Ok(result.unwrap_or(Err(device::Error::WouldBlock))?);
+                return match result.unwrap_or(Err(device::Error::WouldBlock)).map_err(Errno::from) {
+                    // What a resolver says of a name that is not there.
+                    Err(Errno::NOENT) => Err(Errno::NXIO),
+                    answer => answer,
+                };
             }
             Err(device::Error::WouldBlock) => {
                 let pause = machine::clock::monotonic_ns().saturating_add(PAUSE_NS);

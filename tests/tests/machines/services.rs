@@ -23,19 +23,19 @@ struct Service {
     port: &'static str,
     /// What it prints when it serves.
     ready: &'static str,
-    /// How it ends when it is asked to stop: 143 where it has no notion of that.
-    status: i32,
+    /// What it says when it is asked to stop, and then ends with 0; nothing where it has no notion of that.
+    last: &'static str,
 }
 
 const SERVICES: [Service; 8] = [
-    Service { name: "actix", port: "8080/tcp", ready: "serving on 8080", status: 0 },
-    Service { name: "chat", port: "8080/tcp", ready: "serving on 8080", status: 0 },
-    Service { name: "files", port: "8080/tcp", ready: "serving /www on 8080", status: 0 },
-    Service { name: "grpc", port: "50051/tcp", ready: "serving on 50051", status: 0 },
-    Service { name: "hickory-dns", port: "53", ready: "awaiting connections", status: 143 },
-    Service { name: "metrics", port: "9000/tcp", ready: "serving on 9000", status: 0 },
-    Service { name: "mini-redis", port: "6379/tcp", ready: "serving on 6379", status: 0 },
-    Service { name: "rumqttd", port: "1883/tcp", ready: "Listening for remote connections", status: 143 },
+    Service { name: "actix", port: "8080/tcp", ready: "serving on 8080", last: "stopped" },
+    Service { name: "chat", port: "8080/tcp", ready: "serving on 8080", last: "stopped" },
+    Service { name: "files", port: "8080/tcp", ready: "serving /www on 8080", last: "stopped" },
+    Service { name: "grpc", port: "50051/tcp", ready: "serving on 50051", last: "stopped" },
+    Service { name: "hickory-dns", port: "53", ready: "awaiting connections", last: "stopping" },
+    Service { name: "metrics", port: "9000/tcp", ready: "serving on 9000", last: "stopped" },
+    Service { name: "mini-redis", port: "6379/tcp", ready: "serving on 6379", last: "stopped" },
+    Service { name: "rumqttd", port: "1883/tcp", ready: "Listening for remote connections", last: "" },
 ];
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -95,12 +95,10 @@ fn drive(program: &Path, arguments: &[&str]) -> Result<()> {
 }
 
 /// Asks a machine to stop, and waits for its end.
-fn stop(machine: Machine, status: i32) -> Result<Verdict> {
+fn stop(machine: Machine, last: &str) -> Result<Verdict> {
     machine.signal(Signal::TERM)?;
-    let end = machine.end()?.with_status(status)?;
-    if status == 0 {
-        end.with_text(&["stopped"])?;
-    }
+    let status = if last.is_empty() { 143 } else { 0 };
+    machine.end()?.with_status(status)?.with_text(&[last])?;
     Ok(Verdict::Passed)
 }
 
@@ -116,7 +114,7 @@ fn serve(service: &Service, backend: Backend) -> Result<Verdict> {
     machine.expect(service.ready)?;
     let driven = drive(client, &[service.name, &format!("127.0.0.1:{port}")]);
     driven.with_context(|| machine.said())?;
-    stop(machine, service.status)
+    stop(machine, service.last)
 }
 
 /// A server on the host, ended when it is dropped.
@@ -161,7 +159,7 @@ fn proxy(backend: Backend) -> Result<Verdict> {
     machine.expect("leading to")?;
     let driven = drive(clients()?, &["proxy", &format!("127.0.0.1:{port}")]);
     driven.with_context(|| machine.said())?;
-    stop(machine, 0)
+    stop(machine, "stopped")
 }
 
 fn quic_inside(backend: Backend) -> Result<Verdict> {
@@ -172,7 +170,7 @@ fn quic_inside(backend: Backend) -> Result<Verdict> {
     machine.expect("serving on")?;
     let driven = drive(client, &["ask", &format!("127.0.0.1:{port}")]);
     driven.with_context(|| machine.said())?;
-    stop(machine, 0)
+    stop(machine, "stopped")
 }
 
 fn quic_outside(backend: Backend) -> Result<Verdict> {

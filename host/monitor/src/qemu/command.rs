@@ -61,8 +61,12 @@ fn netdev(network: &Network, manifest: &Manifest, forwards: &[Publish]) -> Strin
         Network::Tap(Tap { interface, .. }) => format!("tap,id=net,ifname={interface},script=no,downscript=no"),
         Network::Own | Network::None => {
             let mut text = "user,id=net".to_owned();
-            // A machine that may connect nowhere is kept from doing so here too; forwarded ports still work.
-            if manifest.network.as_ref().is_some_and(|n| n.connect.is_empty()) {
+            // A machine that may connect nowhere is kept from doing so here too; forwarded ports still work, but those of
+            // UDP only one way: QEMU would drop the answers.
+            let is_kept = |network: &abi::manifest::Network| {
+                network.connect.is_empty() && network.listen.iter().all(|listen| listen.protocol == Protocol::Tcp)
+            };
+            if manifest.network.as_ref().is_some_and(is_kept) {
                 text.push_str(",restrict=on");
             }
             for Publish { protocol, host, port } in forwards {
