@@ -58,6 +58,13 @@ pub(super) struct Wants {
     pub(super) files: bool,
 }
 
+impl Wants {
+    /// What either wants.
+    pub(super) fn and(self, other: Wants) -> Wants {
+        Wants { raw_system_calls: self.raw_system_calls || other.raw_system_calls, files: self.files || other.files }
+    }
+}
+
 /// Flags for every crate of the program.
 pub(super) fn program(package: &Package, sources: &Sources) -> Result<Vec<String>> {
     let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();

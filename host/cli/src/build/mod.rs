@@ -91,23 +91,37 @@ fn link(
     let folder = archives::folder(&target, archive.as_deref(), package.panic)?;
     let remembered = |what: &str| target.join("link").join(format!("{}.{what}", package.bin));
     let (raw, files) = (remembered("raw-system-calls"), remembered("makes-files"));
-    let mut wants = Wants { raw_system_calls: raw.is_file(), files: has_files || files.is_file() };
-    loop {
+    let hint = Wants { raw_system_calls: raw.is_file(), files: has_files || files.is_file() };
+    let least = Wants { raw_system_calls: false, files: has_files };
+    let (mut wants, mut is_hint) = (hint, true);
+    let elf = loop {
         let elf = cargo.program(package, sources, options, &flags::link(package, &folder, wants))?;
-        let bytes = fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
-        let fault = || format!("cannot seal {}", package.name);
-        let raw_system_calls = image::raw_system_calls(&bytes).with_context(fault)? != 0;
-        // The whole table of calls has those that make files in it.
-        let makes_files = raw_system_calls || image::may_make_files(&bytes).with_context(fault)?;
-        let found = Wants { raw_system_calls, files: has_files || makes_files };
-        remember(&raw, raw_system_calls)?;
-        remember(&files, makes_files)?;
+        let found = found(package, &elf, has_files)?;
         if found == wants {
-            return Ok(elf);
+            break elf;
         }
-        // What the new link brings in makes no system calls of its own, so this ends.
-        wants = found;
-    }
+        // From the least on only more is taken along: bytes that look like a system call come and go with the layout, and
+        // what is wanted would do so with them, for ever. Nor does the image depend on what was built before.
+        let next = if is_hint { least } else { wants.and(found) };
+        if next == wants && !is_hint {
+            break elf;
+        }
+        is_hint = false;
+        wants = next;
+    };
+    remember(&raw, wants.raw_system_calls)?;
+    remember(&files, wants.files && !has_files)?;
+    Ok(elf)
+}
+
+/// What a linked program tells that it needs.
+fn found(package: &Package, elf: &Path, has_files: bool) -> Result<Wants> {
+    let bytes = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    let fault = || format!("cannot seal {}", package.name);
+    let raw_system_calls = image::raw_system_calls(&bytes).with_context(fault)? != 0;
+    // The whole table of calls has those that make files in it.
+    let files = has_files || raw_system_calls || image::may_make_files(&bytes).with_context(fault)?;
+    Ok(Wants { raw_system_calls, files })
 }
 
 /// Notes by a file's being there that something is so.

@@ -14,7 +14,7 @@ fn main() {
     println!("no processes");
     assert_eq!(File::open("/etc/passwd").expect_err("there are no files").kind(), ErrorKind::NotFound);
     assert_eq!(fs::read_dir("/home").expect_err("there are no folders").kind(), ErrorKind::NotFound);
-    assert!(fs::write("/tmp/x", "x").is_err() && File::create("/x").is_err());
+    assert!(fs::write("/x", "x").is_err() && File::create("/x").is_err());
     println!("no files");
     assert!(std::process::id() == 1 && std::env::current_dir().is_ok());
     assert!(std::thread::available_parallelism().is_ok_and(|n| n.get() >= 1));
