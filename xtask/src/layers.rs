@@ -58,7 +58,11 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     ("ampoule-cli", &["ampoule-abi", "ampoule-fleet", "ampoule-image", "ampoule-monitor"]),
     // those who build and measure
     ("ampoule-tests", &["ampoule-abi", "ampoule-image", "ampoule-monitor", "ampoule-cli", "ampoule-bench"]),
-    ("ampoule-fuzz-bodies", &["ampoule-abi", "ampoule-cli", "ampoule-host-device", "ampoule-image", "ampoule-monitor"]),
+    (
+        "ampoule-fuzz-bodies",
+        // The stack, for what it reads is the network's.
+        &["ampoule-abi", "ampoule-cli", "ampoule-host-device", "ampoule-image", "ampoule-monitor", "ampoule-net"],
+    ),
     ("xtask", &["ampoule-bench", "ampoule-cli", "ampoule-tests"]),
 ];
 

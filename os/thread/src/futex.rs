@@ -4,7 +4,7 @@
 //! chosen by the word's address.
 
 use crate::list::{List, Node};
-use crate::{Wake, current, park, yield_now};
+use crate::{Wake, current, park, stand_back};
 use core::sync::atomic::{AtomicU32, Ordering};
 use sync::SpinLock;
 
@@ -72,16 +72,16 @@ pub fn wake(word: &AtomicU32, count: u32) -> u32 {
     wake_bits(word, count, ANY)
 }
 
-/// As [`wake`] of one thread, for whoever gives a lock free: where the one that waits longest has waited for
-/// two ends of time slices, it runs at once, in the caller's stead. Otherwise the caller, who still has the CPU, may take the
-/// lock again and again, and the waiter finds it taken whenever its turn comes. MUST NOT be called with upcalls masked.
+/// As [`wake`] of one thread, for whoever gives a lock free: where the one that waits longest has waited for two ends of
+/// time slices, it runs at once, and the caller after it. Otherwise the caller, who still has the CPU, may take the lock again
+/// and again, and the waiter finds it taken whenever its turn comes. MUST NOT be called with upcalls masked.
 ///
 /// A hand-over at every wake would be fair, too, but then each turn of a contended lock is a switch.
 #[inline]
 pub fn wake_one(word: &AtomicU32) -> u32 {
     let (woken, impatient) = wake_list(word, 1, ANY, true);
     if impatient {
-        yield_now();
+        stand_back();
     }
     woken
 }

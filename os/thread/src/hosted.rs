@@ -133,6 +133,10 @@ pub fn yield_now() {
     std::thread::yield_now();
 }
 
+pub(crate) fn stand_back() {
+    yield_now();
+}
+
 /// Sleeps until [`Thread::unpark`] or the deadline.
 pub fn park(deadline_ns: Option<u64>) -> Wake {
     let me = current();

@@ -299,6 +299,23 @@ pub fn yield_now() {
     cpu::unmask();
 }
 
+/// Lets the thread that is first in the queue go first; this one is the next after it.
+pub(crate) fn stand_back() {
+    let this = me();
+    cpu::mask();
+    {
+        let mut sched = SCHED.lock();
+        this.state.store(READY, Ordering::Relaxed);
+        let first = sched.pop();
+        sched.push_first(core::ptr::from_ref(this).cast_mut());
+        if !first.is_null() {
+            sched.push_first(first);
+        }
+    }
+    dispatch(this);
+    cpu::unmask();
+}
+
 /// Gives the CPU to the next thread, and returns when it comes back to `this`, whose state already says why it left.
 /// Upcalls are masked.
 fn dispatch(this: &Inner) {

@@ -13,6 +13,7 @@ mod jail;
 mod libc_table;
 mod limits;
 mod linux;
+mod names;
 mod peer;
 mod project;
 mod random;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     cases.extend(jail::cases());
     cases.extend(libc_table::cases());
     cases.extend(limits::cases());
+    cases.extend(names::cases());
     cases.extend(linux::cases());
     cases.extend(peer::cases());
     cases.extend(project::cases());

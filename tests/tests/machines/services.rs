@@ -27,10 +27,12 @@ struct Service {
     status: i32,
 }
 
-const SERVICES: [Service; 6] = [
+const SERVICES: [Service; 8] = [
     Service { name: "actix", port: "8080/tcp", ready: "serving on 8080", status: 0 },
     Service { name: "chat", port: "8080/tcp", ready: "serving on 8080", status: 0 },
+    Service { name: "files", port: "8080/tcp", ready: "serving /www on 8080", status: 0 },
     Service { name: "grpc", port: "50051/tcp", ready: "serving on 50051", status: 0 },
+    Service { name: "hickory-dns", port: "53", ready: "awaiting connections", status: 143 },
     Service { name: "metrics", port: "9000/tcp", ready: "serving on 9000", status: 0 },
     Service { name: "mini-redis", port: "6379/tcp", ready: "serving on 6379", status: 0 },
     Service { name: "rumqttd", port: "1883/tcp", ready: "Listening for remote connections", status: 143 },
@@ -64,7 +66,7 @@ fn image(name: &str) -> Result<PathBuf> {
 }
 
 /// A program of the services' workspace, for the host.
-fn native(package: &str) -> Result<PathBuf> {
+pub(crate) fn native(package: &str) -> Result<PathBuf> {
     tool::executable(&tool::root().join("tests/services"), &["--locked", "--package", package], package)
 }
 
@@ -104,7 +106,10 @@ fn stop(machine: Machine, status: i32) -> Result<Verdict> {
 
 fn serve(service: &Service, backend: Backend) -> Result<Verdict> {
     let port = ports::free_tcp()?;
-    let arguments = ["--publish", &format!("{port}:{}", service.port)];
+    // Without a protocol: both.
+    let protocols: &[&str] = if service.port.contains('/') { &[""] } else { &["/tcp", "/udp"] };
+    let published: Vec<String> = protocols.iter().map(|of| format!("--publish={port}:{}{of}", service.port)).collect();
+    let arguments: Vec<&str> = published.iter().map(String::as_str).collect();
     // The client is built before the machine starts, not while it waits.
     let client = clients()?;
     let mut machine = Machine::start(&image(service.name)?, backend, &arguments)?;

@@ -113,7 +113,9 @@ impl Inet {
             return Err(Errno::OPNOTSUPP);
         }
         // What only datagrams have can be asked for all the same.
-        let found = self.find(level, name).or_else(|| options::find(level, name, v6, !is_stream));
+        let multicast = matches!(level, IPPROTO_IP | IPPROTO_IPV6);
+        let other = || options::find(level, name, v6, !is_stream).filter(|_| multicast);
+        let found = self.find(level, name).or_else(other);
         let Some((index, entry)) = found else {
             return options::get_common(level, name, value, &self.timeouts, self.family_and_type());
         };

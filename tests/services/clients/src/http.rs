@@ -34,6 +34,36 @@ pub(crate) async fn counters(server: &str) -> Result<String> {
     Ok(format!("{all}"))
 }
 
+/// Files with their types, in whole and in part.
+pub(crate) async fn files(server: &str) -> Result<String> {
+    const NUMBERS: &str = include_str!("../../files/www/deep/numbers.txt");
+    let base = format!("http://{server}");
+    crowd(|number| {
+        let base = base.clone();
+        async move {
+            let client = reqwest::Client::new();
+            let index = client.get(&base).send().await?.error_for_status()?;
+            ensure!(index.headers()["content-type"] == "text/html", "another type: {:?}", index.headers());
+            ensure!(index.text().await?.contains("It is sealed in."), "another page");
+            let numbers =
+                client.get(format!("{base}/deep/numbers.txt")).send().await?.error_for_status()?.text().await?;
+            ensure!(numbers == NUMBERS, "{} bytes of {}, or others", numbers.len(), NUMBERS.len());
+            let (from, to) = (number * 1000, number * 1000 + 777);
+            let range = format!("bytes={from}-{to}");
+            let part = client.get(format!("{base}/deep/numbers.txt")).header("range", range).send().await?;
+            ensure!(part.status() == StatusCode::PARTIAL_CONTENT, "a part is {}", part.status());
+            ensure!(part.text().await? == NUMBERS[from..=to], "another part");
+            for missing in ["nothing", "deep/../../etc/passwd", "deep/%2e%2e/%2e%2e/www/index.html"] {
+                let status = client.get(format!("{base}/{missing}")).send().await?.status();
+                ensure!(status == StatusCode::NOT_FOUND, "{missing} is {status}");
+            }
+            Ok(())
+        }
+    })
+    .await?;
+    Ok(format!("{} bytes each, and a part of them", NUMBERS.len()))
+}
+
 /// A scrape for each client, and a later one that has more.
 pub(crate) async fn metrics(server: &str) -> Result<String> {
     let url = format!("http://{server}/metrics");

@@ -5,6 +5,7 @@
 
 mod http;
 mod mqtt;
+mod names;
 mod origin;
 mod redis;
 mod room;
@@ -37,7 +38,9 @@ async fn drive(name: &str, server: &str) -> Result<String> {
     match name {
         "actix" => http::counters(server).await,
         "chat" => room::chat(server).await,
+        "files" => http::files(server).await,
         "grpc" => rpc::health(server).await,
+        "hickory-dns" => names::dns(server).await,
         "metrics" => http::metrics(server).await,
         "mini-redis" => redis::redis(server).await,
         "proxy" => http::pages(server).await,

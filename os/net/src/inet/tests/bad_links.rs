@@ -30,17 +30,24 @@ fn byte(at: u64) -> u8 {
     ((at ^ at >> 7).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
 }
 
+/// Bytes that are made at once.
+const CHUNK: u64 = 256 << 10;
+
 /// Sends so many bytes from station 0 to station 1 and looks at each; the virtual time that it took, in µs.
 fn transfer(pair: &mut Pair, client: SocketId, server: SocketId, bytes: u64) -> u64 {
     let start = pair.now_us;
     let (mut sent, mut got) = (0, 0);
-    let mut buffer = vec![0; 64 << 10];
+    let (mut chunk, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
     while got < bytes {
         while sent < bytes {
-            let part = (bytes - sent).min(32 << 10);
-            let chunk: Vec<u8> = (sent..sent + part).map(byte).collect();
+            if chunk.is_empty() {
+                chunk = (sent..(sent + CHUNK).min(bytes)).map(byte).collect();
+            }
             match call!(pair, 0, send, client, &chunk, None) {
-                Ok(taken) => sent += taken as u64,
+                Ok(taken) => {
+                    sent += taken as u64;
+                    chunk.drain(..taken);
+                }
                 Err(Error::WouldBlock) => break,
                 Err(error) => panic!("send: {error:?}"),
             }

@@ -16,6 +16,7 @@ macro_rules! call {
 
 mod bad_input;
 mod bad_links;
+mod dhcp;
 mod options;
 mod scale;
 mod v6;
