@@ -294,9 +294,35 @@ pub struct Rm {
 
 /// `ampoule inspect`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule inspect web.img                    manifest, segments, crates by size, what it can ask for
+  ampoule inspect web.img --why tokio        by which way the program reaches a crate
+  ampoule inspect web.img --why epoll_wait   or a function, or a module
+  ampoule inspect --diff old.img web.img     what grew, by crate and by function
+  ampoule inspect web.img --html web.html    all of it as one page
+  ampoule inspect web.img --bom -            its bill of materials, CycloneDX JSON
+
+What lies in the image is told by the debug file that `ampoule build` writes beside it (web.debug).")]
 pub struct Inspect {
     /// The image
-    pub image: PathBuf,
+    #[arg(required_unless_present = "diff")]
+    pub image: Option<PathBuf>,
+    /// Print the way by which the program reaches a crate, a function or a module
+    #[arg(long, value_name = "NAME", conflicts_with = "diff")]
+    pub why: Option<String>,
+    /// Print what grew from one image to another
+    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"], conflicts_with = "image")]
+    pub diff: Vec<PathBuf>,
+    /// Print JSON; docs/inspect.md says what is in it
+    #[arg(long, conflicts_with_all = ["html", "bom"])]
+    pub json: bool,
+    /// Write a page with everything; - is standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["why", "diff"])]
+    pub html: Option<PathBuf>,
+    /// Write the bill of materials, CycloneDX JSON; - is standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["why", "diff"])]
+    pub bom: Option<PathBuf>,
 }
 
 /// `ampoule completions`.

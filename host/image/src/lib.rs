@@ -14,6 +14,7 @@
 //! Nothing in it depends on the time, the folder or the machine that built it: the same input gives the same bytes.
 #![forbid(unsafe_code)]
 
+pub mod contents;
 pub mod debug;
 mod elf;
 mod guest;
@@ -21,11 +22,13 @@ mod header;
 mod image;
 pub mod inspect;
 mod manifest;
+pub mod record;
 mod relr;
 mod seal;
 mod syscalls;
 
 pub use image::{Image, ImageError, is_whole};
+pub use inspect::hex;
 pub use manifest::{decode as decode_manifest, encode as encode_manifest};
 pub use seal::{SealError, SealInput, Sealed, seal};
 pub use syscalls::raw_system_calls;

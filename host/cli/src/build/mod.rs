@@ -98,7 +98,7 @@ fn seal(
     let image = output.map_or_else(|| package.target_folder().join(format!("{}.img", package.bin)), PathBuf::from);
     let debug = image.with_extension("debug");
     write(&image, &sealed.bytes)?;
-    write(&debug, &image::debug::write(&elf, &sealed))?;
+    write(&debug, &image::debug::write(&elf, &sealed, None))?;
     cargo::say("Sealed", &format!("{} ({})", image.display(), Size(sealed.bytes.len() as u64)));
     Ok(Built { image, debug })
 }
