@@ -15,7 +15,9 @@ mod cargo;
 mod flags;
 mod missing;
 mod package;
+mod record;
 mod sources;
+mod unsafety;
 mod wrapper;
 
 use std::fs;
@@ -54,7 +56,8 @@ pub fn build(folder: &Path, name: Option<&str>, options: &BuildOptions, output: 
     let cargo = Cargo::new();
     let elf = link(&package, &sources, &cargo, options)?;
     let exokernel = cargo.exokernel(&sources)?;
-    seal(&package, &manifest, &elf, &exokernel, output)
+    let record = record::record(&package, &sources)?;
+    seal(&package, &manifest, &record, &elf, &exokernel, output)
 }
 
 /// The program as cargo links it.
@@ -84,6 +87,7 @@ fn link(package: &Package, sources: &Sources, cargo: &Cargo, options: &BuildOpti
 fn seal(
     package: &Package,
     manifest: &abi::manifest::Manifest,
+    record: &image::record::Record,
     elf: &Path,
     exokernel: &Path,
     output: Option<&Path>,
@@ -98,7 +102,7 @@ fn seal(
     let image = output.map_or_else(|| package.target_folder().join(format!("{}.img", package.bin)), PathBuf::from);
     let debug = image.with_extension("debug");
     write(&image, &sealed.bytes)?;
-    write(&debug, &image::debug::write(&elf, &sealed, None))?;
+    write(&debug, &image::debug::write(&elf, &sealed, Some(record)))?;
     cargo::say("Sealed", &format!("{} ({})", image.display(), Size(sealed.bytes.len() as u64)));
     Ok(Built { image, debug })
 }

@@ -52,6 +52,8 @@ pub struct Package {
     pub calls_by_number: bool,
     /// Packages that it takes from folders outside of the workspace: name and folder, by name.
     pub outside: Vec<(String, PathBuf)>,
+    /// All that cargo knows of it and its dependencies.
+    pub(super) metadata: Metadata,
     cargo_target: PathBuf,
 }
 
@@ -79,7 +81,8 @@ impl Package {
             panic: panic(&workspace)?,
             outside: outside(&metadata),
             workspace,
-            cargo_target: metadata.target_directory.into_std_path_buf(),
+            cargo_target: metadata.target_directory.clone().into_std_path_buf(),
+            metadata,
         })
     }
 
@@ -89,7 +92,8 @@ impl Package {
     }
 }
 
-fn metadata(cargo_toml: &Path, options: &BuildOptions) -> Result<Metadata> {
+/// What cargo says of a workspace, for the target that images are built for.
+pub(super) fn metadata(cargo_toml: &Path, options: &BuildOptions) -> Result<Metadata> {
     let mut command = MetadataCommand::new();
     command.manifest_path(cargo_toml);
     if !options.features.is_empty() {

@@ -35,9 +35,7 @@ pub struct Diff {
 /// Compares two images' contents. The numbers are the lengths of their files.
 pub fn diff(before: (&Contents, u64), after: (&Contents, u64)) -> Diff {
     let in_file = |sizes: &Sizes| sizes.in_file();
-    let crates = |contents: &Contents| {
-        sums(contents.crates.iter().map(|c| (c.owner.name.clone(), in_file(&c.sizes))))
-    };
+    let crates = |contents: &Contents| sums(contents.crates.iter().map(|c| (c.owner.name.clone(), in_file(&c.sizes))));
     let functions = |contents: &Contents| {
         let functions = contents.graph.nodes.iter().filter(|n| n.is_function);
         sums(functions.map(|n| (n.names.first().cloned().unwrap_or_default(), n.length)))

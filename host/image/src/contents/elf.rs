@@ -118,6 +118,10 @@ impl<'a> Program<'a> {
             let mut entry = Symbol { address: symbol.address(), length: symbol.size(), name };
             match symbol.kind() {
                 SymbolKind::Text => self.functions.push(entry),
+                // A label in assembly, of which nobody said what it is.
+                SymbolKind::Unknown if self.section(entry.address).is_some_and(|s| s.is_code) => {
+                    self.functions.push(entry)
+                }
                 SymbolKind::Tls => {
                     entry.address = entry.address.saturating_add(base);
                     self.thread_locals.push(entry);
@@ -141,8 +145,17 @@ impl<'a> Program<'a> {
 
 fn is_table(name: &str) -> bool {
     const TABLES: [&str; 11] = [
-        ".dynsym", ".dynstr", ".dynamic", ".gnu.hash", ".hash", ".relr.dyn", ".rela.dyn", ".eh_frame", ".eh_frame_hdr",
-        ".gcc_except_table", ".debug_gdb_scripts",
+        ".dynsym",
+        ".dynstr",
+        ".dynamic",
+        ".gnu.hash",
+        ".hash",
+        ".relr.dyn",
+        ".rela.dyn",
+        ".eh_frame",
+        ".eh_frame_hdr",
+        ".gcc_except_table",
+        ".debug_gdb_scripts",
     ];
     TABLES.contains(&name)
 }

@@ -89,7 +89,8 @@ pub struct Graph {
 
 impl Graph {
     pub(super) fn build(elf: &Program<'_>, sources: &Sources<'_>, owners: &mut Owners) -> Graph {
-        let mut builder = Builder { elf, sources, owners, nodes: Vec::new(), names: HashMap::new(), inlined: Vec::new() };
+        let mut builder =
+            Builder { elf, sources, owners, nodes: Vec::new(), names: HashMap::new(), inlined: Vec::new() };
         builder.functions();
         let references = builder.references();
         builder.objects(&references);
@@ -231,7 +232,7 @@ impl<'a> Builder<'_, 'a> {
         let named = || same.iter().find_map(|s| self.owners.in_name(s.name));
         let owner = if is_plain { own } else { named().unwrap_or(own) };
         let owner = match owner {
-            UNKNOWN => same.iter().find_map(|s| self.owners.first_in_name(s.name)).unwrap_or(UNKNOWN),
+            UNKNOWN => same.iter().find_map(|s| self.owners.of_symbol(s.name)).unwrap_or(UNKNOWN),
             owner => owner,
         };
         let (mut parts, mut inlined) = (BTreeMap::<OwnerId, u64>::new(), BTreeSet::new());
@@ -301,7 +302,10 @@ impl<'a> Builder<'_, 'a> {
             last = decoder.decode().mnemonic();
         }
         // A call at the end is one that does not come back.
-        matches!(last, Mnemonic::Ret | Mnemonic::Jmp | Mnemonic::Call | Mnemonic::Ud2 | Mnemonic::Int3 | Mnemonic::Iretq)
+        matches!(
+            last,
+            Mnemonic::Ret | Mnemonic::Jmp | Mnemonic::Call | Mnemonic::Ud2 | Mnemonic::Int3 | Mnemonic::Iretq
+        )
     }
 
     /// A node for each object with a name, and for each piece of the rest that begins where something refers to.
@@ -410,9 +414,6 @@ mod tests {
         let mut all = Vec::new();
         scan(0x1000, &code, &mut all);
         let all: Vec<_> = all.iter().map(|r| (r.place, r.target, r.how)).collect();
-        assert_eq!(
-            all,
-            [(0x1000, 0x1107, How::Refers), (0x1007, 0x2000, How::Calls), (0x100e, 0x3000, How::Calls)]
-        );
+        assert_eq!(all, [(0x1000, 0x1107, How::Refers), (0x1007, 0x2000, How::Calls), (0x100e, 0x3000, How::Calls)]);
     }
 }

@@ -150,6 +150,20 @@ impl Owners {
         self.in_name(symbol).or_else(|| crates_in(&readable(symbol)).find_map(|name| self.by_crate_name(name)))
     }
 
+    /// The crate of a mangled name, if no debugging information has spoken of it yet: parts of std come without.
+    pub(super) fn of_symbol(&mut self, symbol: &str) -> Option<OwnerId> {
+        let name = readable(symbol);
+        if let Some(id) = self.first_in_name(symbol) {
+            return Some(id);
+        }
+        let first = crates_in(&name).next().filter(|_| name != symbol)?;
+        Some(self.intern(match first {
+            "__rustc" => Owner::new(Group::Std, "std", None),
+            "rustc_demangle" => Owner::new(Group::Std, "rustc-demangle", None),
+            other => Owner::new(Group::Crates, other, None),
+        }))
+    }
+
     /// A crate met so far, by the name that it has in source code.
     fn by_crate_name(&self, name: &str) -> Option<OwnerId> {
         let same = |owner: &Owner| {

@@ -78,7 +78,9 @@ impl Reach {
             }
         }
         for name in names {
-            reach.devices.extend(Device::ALL.iter().filter(|(_, module)| name.contains(module)).map(|(device, _)| *device));
+            reach
+                .devices
+                .extend(Device::ALL.iter().filter(|(_, module)| name.contains(module)).map(|(device, _)| *device));
             let call = name.strip_prefix(GATE_MODULE).and_then(|n| GATE.iter().find(|(function, _)| *function == n));
             reach.gate.extend(call.map(|(_, call)| *call));
         }
@@ -107,5 +109,9 @@ impl Reach {
 
 /// A name that C code could call; not one that the library OS keeps for itself.
 fn is_c(name: &str) -> bool {
-    !name.is_empty() && readable(name) == name && !name.starts_with("ampoule_") && !name.starts_with("rust_") && !name.contains([':', '{', '<', '.'])
+    !name.is_empty()
+        && readable(name) == name
+        && !name.starts_with("ampoule_")
+        && !name.starts_with("rust_")
+        && !name.contains([':', '{', '<', '.'])
 }

@@ -45,12 +45,7 @@ pub struct Function {
 }
 
 /// The crates, largest first, and the sum of all.
-pub(super) fn crates(
-    elf: &Program<'_>,
-    sources: &Sources<'_>,
-    graph: &Graph,
-    owners: &Owners,
-) -> (Vec<Crate>, Sizes) {
+pub(super) fn crates(elf: &Program<'_>, sources: &Sources<'_>, graph: &Graph, owners: &Owners) -> (Vec<Crate>, Sizes) {
     let mut sizes = vec![Sizes::default(); owners.count()];
     let mut functions: Vec<BTreeMap<&str, u64>> = vec![BTreeMap::new(); owners.count()];
     for node in &graph.nodes {

@@ -93,7 +93,13 @@ impl<'a> Sources<'a> {
     }
 
     fn empty() -> Self {
-        Sources { files: Vec::new(), inlined: Vec::new(), scopes: Vec::new(), rows: Vec::new(), debug_bytes: HashMap::new() }
+        Sources {
+            files: Vec::new(),
+            inlined: Vec::new(),
+            scopes: Vec::new(),
+            rows: Vec::new(),
+            debug_bytes: HashMap::new(),
+        }
     }
 
     /// What is known of an address.

@@ -81,20 +81,36 @@ pub fn why(contents: &Contents, asked: &str) -> Result<Why, WhyError> {
         return Err(WhyError::Unknown { asked: asked.into(), near: near(contents, asked) });
     }
     let ways = fits.iter().filter_map(|&(node, fit)| Some((way(graph, node)?, fit)));
-    let Some((nodes, fit)) = ways.min_by_key(|(way, fit)| (way.len(), !matches!(fit, Fit::Itself), way.last().copied())) else {
+    let Some((nodes, fit)) =
+        ways.min_by_key(|(way, fit)| (way.len(), !matches!(fit, Fit::Itself), way.last().copied()))
+    else {
         return Err(WhyError::Unreached(found));
     };
-    let mut steps: Vec<Step> = nodes.iter().enumerate().map(|(at, node)| {
-        let from = at.checked_sub(1).map(|before| nodes[before]);
-        step(graph, from, *node)
-    }).collect();
+    let mut steps: Vec<Step> = Vec::new();
+    for (at, &node) in nodes.iter().enumerate() {
+        let step = step(graph, at.checked_sub(1).map(|before| nodes[before]), node);
+        match steps.last_mut() {
+            // A word that holds an address is no step of its own.
+            Some(last) if at > 1 && is_pointer(graph, nodes[at - 1]) => {
+                *last = Step { how: last.how, line: last.line.take(), ..step }
+            }
+            _ => steps.push(step),
+        }
+    }
     match fit {
         Fit::Itself => {}
         Fit::Inlined(name) => steps.push(inlined(graph.inlined[name as usize].clone())),
         Fit::Code => steps.push(inlined(format!("code of {found}"))),
     }
-    let own: BTreeSet<usize> = fits.iter().filter(|(_, fit)| matches!(fit, Fit::Itself)).map(|(node, _)| *node).collect();
+    let own: BTreeSet<usize> =
+        fits.iter().filter(|(_, fit)| matches!(fit, Fit::Itself)).map(|(node, _)| *node).collect();
     Ok(Why { found, steps, matches: fits.len(), brings: brings(graph, &own) })
+}
+
+/// Is it data without a name that holds one address, and nothing else?
+fn is_pointer(graph: &Graph, node: usize) -> bool {
+    let entry = &graph.nodes[node];
+    !entry.is_function && entry.names.is_empty() && entry.length <= 16 && graph.edges[node].len() == 1
 }
 
 fn inlined(name: String) -> Step {
@@ -108,7 +124,8 @@ fn find_crate(contents: &Contents, asked: &str) -> Option<(Owner, Vec<(usize, Fi
         None => (asked, None),
     };
     let same = |owner: &Owner| {
-        owner.name.replace('-', "_") == name.replace('-', "_") && (version.is_none() || owner.version.as_deref() == version)
+        owner.name.replace('-', "_") == name.replace('-', "_")
+            && (version.is_none() || owner.version.as_deref() == version)
     };
     // Of several versions the largest.
     let entry = contents.crates.iter().find(|c| same(&c.owner))?;
@@ -189,7 +206,8 @@ fn step(graph: &Graph, from: Option<usize>, to: usize) -> Step {
 fn brings(graph: &Graph, own: &BTreeSet<usize>) -> u64 {
     let addresses: BTreeSet<u64> = own.iter().map(|node| graph.nodes[*node].address).collect();
     let reached = graph.reached_without(|node| addresses.contains(&node.address));
-    let is_lost = |(index, node): &(usize, &super::graph::Node)| graph.is_reached(*index) && !reached[*index] && !node.is_zero;
+    let is_lost =
+        |(index, node): &(usize, &super::graph::Node)| graph.is_reached(*index) && !reached[*index] && !node.is_zero;
     graph.nodes.iter().enumerate().filter(is_lost).map(|(_, node)| node.length).sum()
 }
 
@@ -198,18 +216,20 @@ fn near(contents: &Contents, asked: &str) -> Vec<String> {
     let crates = contents.crates.iter().map(|c| c.owner.name.as_str());
     let graph = &contents.graph;
     let names = graph.nodes.iter().flat_map(|n| &n.names).chain(&graph.inlined);
-    // The last parts of a path, as many as were asked for, are what a person misspells.
+    // The last parts of a path, as many as were asked for, are what a person misspells; or the last one.
     let parts = asked.matches("::").count() + 1;
-    let tails = names.map(|name| {
-        let start = name.rmatch_indices("::").nth(parts - 1).map_or(0, |(at, _)| at + 2);
-        &name[start..]
-    });
+    let tail = |name: &'_ str, parts: usize| name.rmatch_indices("::").nth(parts - 1).map_or(0, |(at, _)| at + 2);
+    let last = &asked[tail(asked, 1)..];
+    let tails = names.flat_map(|name| [&name[tail(name, parts)..], &name[tail(name, 1)..]]);
     let is_word = |name: &&str| !name.is_empty() && !name.contains(['{', '<', '(', ' ']);
     let all: BTreeSet<&str> = crates.chain(tails).filter(is_word).collect();
     let mut scored: Vec<(f64, &str)> = all
         .into_iter()
-        .map(|name| (strsim::normalized_damerau_levenshtein(&asked.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(score, _)| *score >= 0.6)
+        .map(|name| {
+            let score = |to: &str| strsim::normalized_damerau_levenshtein(&to.to_lowercase(), &name.to_lowercase());
+            (score(asked).max(score(last)), name)
+        })
+        .filter(|(score, _)| *score >= 0.7)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
     scored.into_iter().take(5).map(|(_, name)| format!("`{name}`")).collect()

@@ -12,9 +12,8 @@ use crate::size::Size;
 
 /// Prints the way.
 pub(super) fn perform(subject: &Subject, name: &str, json: bool) -> Result<u8, Failure> {
-    let answer = why(subject.contents()?, name).map_err(|error| {
-        Failure::input(format!("{}: {error}", subject.path.display()))
-    })?;
+    let answer = why(subject.contents()?, name)
+        .map_err(|error| Failure::input(format!("{}: {error}", subject.path.display())))?;
     print(&if json { as_json(&answer) } else { as_text(&answer) })?;
     Ok(0)
 }
