@@ -48,6 +48,8 @@ pub enum Command {
     Rm(Rm),
     /// Show what is in an image and what it may do
     Inspect(Inspect),
+    /// Show who signed an image
+    Verify(Verify),
     /// Show what this computer can build and run, and how to get the rest
     Doctor,
     /// Write completions for a shell to standard output
@@ -68,6 +70,7 @@ Examples:
   ampoule build                  the package in this folder
   ampoule build examples/web     the package in that folder
   ampoule build web -o web.img   a package of this folder's workspace
+  ampoule build web --sign ~/.ssh/id_ed25519
 
 The image goes to target/ampoule/NAME.img, its debug file beside it; the image's path is printed.")]
 pub struct Build {
@@ -80,6 +83,9 @@ pub struct Build {
     /// Where to write the image
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Sign it with this OpenSSH Ed25519 key; the signature goes beside it, IMAGE.sig
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
 }
 
 /// How a package is built.
@@ -154,6 +160,9 @@ pub struct Run {
     /// Its name in the background, instead of the package's
     #[arg(long, value_name = "NAME", requires = "detach", value_parser = Name::parse)]
     pub name: Option<Name>,
+    /// Run it only if it is signed by one of these keys
+    #[arg(long, value_name = "KEYS")]
+    pub require_signature: Option<PathBuf>,
     /// Run nothing: print what its two processes give up, and what they keep
     #[arg(long, conflicts_with = "detach")]
     pub explain_jail: bool,
@@ -323,6 +332,24 @@ pub struct Inspect {
     /// Write the bill of materials, CycloneDX JSON; - is standard output
     #[arg(long, value_name = "FILE", conflicts_with_all = ["why", "diff"])]
     pub bom: Option<PathBuf>,
+}
+
+/// `ampoule verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule verify web.img --keys ~/.ssh/id_ed25519.pub    one key
+  ampoule verify web.img --keys allowed_signers          several, as ssh-keygen(1) has them
+
+The signature lies beside the image (web.img.sig). It is OpenSSH's, so this makes and reads the same:
+  ssh-keygen -Y sign -n ampoule -f ~/.ssh/id_ed25519 web.img
+  ssh-keygen -Y verify -n ampoule -f allowed_signers -I NAME -s web.img.sig < web.img")]
+pub struct Verify {
+    /// The image
+    pub image: PathBuf,
+    /// Public keys of those who may sign: a .pub file, or lines of allowed_signers or authorized_keys
+    #[arg(long, value_name = "KEYS")]
+    pub keys: PathBuf,
 }
 
 /// `ampoule completions`.

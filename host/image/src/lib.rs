@@ -11,6 +11,8 @@
 //! page    header, manifest, strings, RELR, symbols    link address 0, read-only
 //!         the guest's own segments                    shifted up by the bytes before them
 //! ```
+//! A signature is no part of the file: it stands beside it ([`signature`]), so a signed image is the same image.
+//!
 //! Nothing in it depends on the time, the folder or the machine that built it: the same input gives the same bytes.
 #![forbid(unsafe_code)]
 
@@ -25,6 +27,7 @@ mod manifest;
 pub mod record;
 mod relr;
 mod seal;
+pub mod signature;
 mod syscalls;
 
 pub use image::{Image, ImageError, is_whole};

@@ -11,6 +11,7 @@ mod new;
 mod ps;
 mod run;
 mod target;
+mod verify;
 
 use crate::Failure;
 use crate::arguments::Command;
@@ -27,6 +28,7 @@ pub fn perform(command: Command) -> Result<u8, Failure> {
         Command::Kill(arguments) => end::kill(&arguments),
         Command::Rm(arguments) => end::rm(&arguments),
         Command::Inspect(arguments) => inspect::perform(&arguments),
+        Command::Verify(arguments) => verify::perform(&arguments),
         Command::Doctor => doctor::perform(),
         Command::Completions(arguments) => completions::perform(&arguments),
     }

@@ -224,11 +224,12 @@ fn by_place(folder: &str) -> Owner {
     }
 }
 
-/// `tokio-1.54.1`: the version begins at the first `-` before a digit that is followed by a dot later on.
+/// `tokio-1.54.1`: the version begins at the first `-` before a number and a dot.
 fn with_version(group: Group, package: &str) -> Owner {
     let is_start = |(at, _): &(usize, &str)| {
         let rest = &package[at + 1..];
-        rest.starts_with(|c: char| c.is_ascii_digit()) && rest.contains('.')
+        let major = rest.split_once('.').map_or("", |(major, _)| major);
+        !major.is_empty() && major.bytes().all(|b| b.is_ascii_digit())
     };
     match package.match_indices('-').find(is_start) {
         Some((at, _)) => Owner::new(group, &package[..at], Some(&package[at + 1..])),

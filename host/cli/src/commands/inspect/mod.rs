@@ -3,10 +3,10 @@
 //! The image alone says what it is given and may do. What lies inside, its debug file says; without that file the rest is
 //! shown, and what asks for more says how to get it.
 
-//mod bom;
+mod bom;
 mod diff;
 mod facts;
-//mod html;
+mod html;
 mod text;
 mod why;
 
@@ -66,10 +66,10 @@ pub(super) fn perform(arguments: &Inspect) -> Result<u8, Failure> {
         return why::perform(&subject, name, arguments.json);
     }
     if let Some(file) = &arguments.bom {
-        write(file, &String::new())?;
+        write(file, &bom::json(&subject)?)?;
     }
     if let Some(file) = &arguments.html {
-        write(file, &String::new())?;
+        write(file, &html::page(&subject)?)?;
     }
     if arguments.json {
         print(&facts::json(&subject)?)?;
@@ -97,9 +97,4 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
         return print(text);
     }
     Ok(std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?)
-}
-
-/// Lower-case hexadecimal, as digests are written.
-fn digest(image: &Image) -> String {
-    image::hex(image.digest())
 }
