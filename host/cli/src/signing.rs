@@ -23,18 +23,16 @@ pub(crate) fn beside(image: &Path) -> PathBuf {
 
 /// Reads a private key that nobody else may read.
 pub(crate) fn key(path: &Path) -> Result<SigningKey, Failure> {
-    let text = text(path, LENGTH_MAX, |file| {
-        let mode = file.metadata().map_or(0, |m| m.mode());
-        match mode & 0o077 {
-            0 => Ok(()),
-            _ => Err(Failure::input(format!(
-                "{}: others than you may read or write this key (mode {:03o}); chmod 600 {0}, and make another if others did",
-                path.display(),
-                mode & 0o777,
-            ))),
-        }
-    })?;
-    SigningKey::parse(&text).map_err(|error| Failure::input(format!("{}: {error}", path.display())))
+    let (text, mode) = text(path, LENGTH_MAX)?;
+    let key = SigningKey::parse(&text).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+    match mode & 0o077 {
+        0 => Ok(key),
+        _ => Err(Failure::input(format!(
+            "{}: others than you may read or write this key (mode {:03o}); chmod 600 {0}, and make another if others did",
+            path.display(),
+            mode & 0o777,
+        ))),
+    }
 }
 
 /// Signs an image's file. Gives where the signature is.
@@ -49,7 +47,7 @@ pub(crate) fn sign(key: &SigningKey, image: &Path) -> Result<PathBuf, Failure> {
 /// Who of those in the file `keys` signed this image. `bytes` are its file's.
 pub(crate) fn verify(image: &Path, bytes: &[u8], keys: &Path) -> Result<String, Failure> {
     let refused = |reason: &dyn std::fmt::Display| Failure::input(format!("{}: {reason}", image.display()));
-    let trusted = text(keys, KEYS_MAX, |_| Ok(()))?;
+    let (trusted, _) = text(keys, KEYS_MAX)?;
     let trusted = Signers::parse(&trusted).map_err(|error| Failure::input(format!("{}: {error}", keys.display())))?;
     let path = beside(image);
     let signature = match path.try_exists() {
@@ -59,7 +57,7 @@ pub(crate) fn verify(image: &Path, bytes: &[u8], keys: &Path) -> Result<String, 
                 "the image is not signed: there is no {file}; sign with `ampoule build --sign KEY`"
             )));
         }
-        _ => text(&path, LENGTH_MAX, |_| Ok(()))?,
+        _ => text(&path, LENGTH_MAX)?.0,
     };
     match trusted.verify(bytes, &signature) {
         Ok(signer) => Ok(signer.to_string()),
@@ -71,16 +69,16 @@ pub(crate) fn verify(image: &Path, bytes: &[u8], keys: &Path) -> Result<String, 
     }
 }
 
-/// A short text file.
-fn text(path: &Path, most: u64, check: impl Fn(&File) -> Result<(), Failure>) -> Result<String, Failure> {
+/// A short text file, and its mode.
+fn text(path: &Path, most: u64) -> Result<(String, u32), Failure> {
     let failed = |error: std::io::Error| Failure::input(format!("cannot read {}: {error}", path.display()));
     let file = File::open(path).map_err(failed)?;
-    check(&file)?;
+    let mode = file.metadata().map_err(failed)?.mode();
     let mut bytes = Vec::new();
-    (&file).take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > most {
         return Err(Failure::input(format!("{} is longer than any key or signature", path.display())));
     }
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::input(format!("{} is no text, so neither key nor signature", path.display())))
+    let no_text = |_| Failure::input(format!("{} is no text, so neither key nor signature", path.display()));
+    Ok((String::from_utf8(bytes).map_err(no_text)?, mode))
 }

@@ -258,3 +258,87 @@ fn split(text: &str, at: char) -> Vec<String> {
     parts.push(part);
     parts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ssh_key::private::Ed25519Keypair;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey(PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32])))
+    }
+
+    fn public(seed: u8) -> String {
+        key(seed).0.public_key().to_openssh().expect("it can be written")
+    }
+
+    fn signers(text: &str) -> Signers {
+        Signers::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn what_is_signed_is_verified() {
+        let signature = key(1).sign(b"image").expect("signs");
+        assert_eq!(key(1).sign(b"image").expect("signs"), signature, "Ed25519 is deterministic");
+        let all = signers(&format!("# who may\n\nanna {}\nbert {}\n", public(1), public(2)));
+        assert_eq!(all.verify(b"image", &signature).map(|s| s.name.clone()), Ok("anna".into()));
+        assert!(
+            matches!(all.verify(b"imagE", &signature), Err(SignatureError::Mismatch(name)) if name.contains("anna"))
+        );
+        let other = signers(&public(2)).verify(b"image", &signature).map(|_| ());
+        assert_eq!(other, Err(SignatureError::OtherKey(key(1).fingerprint())));
+        for text in ["", "nonsense", &signature[..signature.len() / 2], &signature.replace("SSH SIGNATURE", "X")] {
+            assert_eq!(all.verify(b"image", text).map(|_| ()), Err(SignatureError::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn signatures_for_other_purposes_do_not_count() {
+        let signature = key(1).0.sign("file", HashAlg::Sha512, b"image").expect("signs");
+        let text = signature.to_pem(LineEnding::LF).expect("can be written");
+        assert_eq!(
+            signers(&public(1)).verify(b"image", &text).map(|_| ()),
+            Err(SignatureError::OtherPurpose("file".into()))
+        );
+    }
+
+    #[test]
+    fn lines_of_keys_are_read() {
+        for line in [
+            format!("{} anna@example.org", public(1)),
+            format!("anna@example.org {}", public(1)),
+            format!("anna@example.org namespaces=\"file,ampoule\" {} a comment", public(1)),
+        ] {
+            assert_eq!(signers(&line).0[0].name, "anna@example.org", "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_kept_is_refused() {
+        let error = |text: &str| Signers::parse(text).map(|_| ()).expect_err(text).to_string();
+        assert!(
+            error(&format!("\na valid-before=\"20300101\" {}", public(1)))
+                .starts_with("line 2 restricts its key by `valid-before")
+        );
+        assert!(error(&format!("a cert-authority {}", public(1))).contains("`cert-authority`"));
+        assert!(error(&format!("a namespaces=\"git\" {}", public(1))).ends_with(", only keys for other purposes"));
+        assert!(error("hello world").starts_with("line 1 is neither"));
+        assert!(error("ssh-ed25519 AAAA").starts_with("line 1 is neither"));
+        assert!(error("").starts_with("there is no key in it"));
+        let private = key(1).0.to_openssh(LineEnding::LF).expect("can be written");
+        assert!(error(&private).starts_with("this is a private key"));
+    }
+
+    #[test]
+    fn private_keys_are_told_apart() {
+        let private = key(1).0.to_openssh(LineEnding::LF).expect("can be written");
+        assert_eq!(SigningKey::parse(&private).expect("a good key").fingerprint(), key(1).fingerprint());
+        let error = |text: &str| SigningKey::parse(text).map(|_| ()).expect_err(text);
+        assert!(matches!(error(&public(1)), KeyError::Public));
+        assert!(matches!(error("-----BEGIN PRIVATE KEY-----"), KeyError::OtherForm("PKCS#8")));
+        assert!(matches!(error("-----BEGIN ENCRYPTED PRIVATE KEY-----"), KeyError::Encrypted));
+        assert!(matches!(error("untrusted comment: minisign encrypted secret key"), KeyError::OtherForm("minisign")));
+        assert!(matches!(error("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA"), KeyError::Damaged(_)));
+        assert!(matches!(error("anything"), KeyError::NoKey));
+    }
+}

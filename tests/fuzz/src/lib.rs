@@ -14,12 +14,13 @@ mod memory;
 pub mod net;
 pub mod requests;
 pub mod ring;
+pub mod signature;
 
 /// A target's body.
 pub type Body = fn(&[u8]);
 
 /// The targets by name; each has a folder in `fuzz/corpus`. (The console's is apart: it writes to descriptors 1 and 2.)
-pub const TARGETS: [(&str, Body); 8] = [
+pub const TARGETS: [(&str, Body); 9] = [
     ("ring", ring::check),
     ("hostnet", hostnet::check),
     ("net", net::check),
@@ -28,4 +29,5 @@ pub const TARGETS: [(&str, Body); 8] = [
     ("manifest", manifest::check),
     ("toml", manifest::check_toml),
     ("requests", requests::check),
+    ("signature", signature::check),
 ];

@@ -8,11 +8,13 @@ mod fleet;
 mod guests;
 mod http;
 mod input;
+mod inspect;
 mod jail;
 mod limits;
 mod peer;
 mod random;
 mod reproducible;
+mod signed;
 mod tap;
 
 use std::process::ExitCode;
@@ -32,12 +34,14 @@ fn main() -> ExitCode {
         Err(error) => cases.push(Case::new("guests", move || anyhow::bail!("they cannot be listed: {error:#}"))),
     }
     cases.extend(input::cases());
+    cases.extend(inspect::cases());
     cases.extend(jail::cases());
     cases.extend(limits::cases());
     cases.extend(peer::cases());
     cases.extend(random::cases());
     cases.extend(tap::cases());
     cases.extend(reproducible::cases());
+    cases.extend(signed::cases());
     harness::main(cases)
 }
 
