@@ -13,6 +13,9 @@ pub struct Record {
     /// All packages whose code the linker was given, sorted by name and version. The first that `is_program` is the
     /// program's own.
     pub packages: Vec<Package>,
+    /// The C symbols that the library OS offers, sorted.
+    #[serde(default)]
+    pub libc_symbols: Vec<String>,
 }
 
 /// A package.

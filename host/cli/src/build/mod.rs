@@ -11,6 +11,7 @@
 //! [`ampoule_image::seal`]: image::seal
 
 mod archives;
+mod c_symbols;
 mod cargo;
 mod flags;
 mod missing;

@@ -12,7 +12,7 @@ use toml::de::DeTable;
 
 use super::package::{Package, Way, metadata};
 use super::sources::Sources;
-use super::{flags, unsafety};
+use super::{c_symbols, flags, unsafety};
 use crate::arguments::BuildOptions;
 
 /// The packages that come with every image: ring 0's, and where the program does not depend on `ampoule`, the library OS's.
@@ -33,7 +33,13 @@ pub(super) fn record(package: &Package, sources: &Sources) -> Result<Record> {
         let key = all.take(&own, &found.id, false);
         all.depends.entry(program.clone()).or_default().insert(key);
     }
-    Ok(Record { compiler: flags::compiler()?, packages: all.finish() })
+    let libc = sources.root().join("os/libc/src");
+    let symbols = c_symbols::offered(&libc).with_context(|| format!("cannot read {}", libc.display()))?;
+    Ok(Record {
+        compiler: flags::compiler()?,
+        packages: all.finish(),
+        libc_symbols: symbols.into_iter().filter(|name| !name.starts_with("ampoule_")).collect(),
+    })
 }
 
 /// A package as it is told apart from others: name, version, folder.

@@ -201,7 +201,7 @@ struct Builder<'b, 'a> {
     sources: &'b Sources<'a>,
     owners: &'b mut Owners,
     nodes: Vec<Node>,
-    names: HashMap<&'a str, u32>,
+    names: HashMap<(&'a str, Option<u32>), u32>,
     inlined: Vec<String>,
 }
 
@@ -244,7 +244,8 @@ impl<'a> Builder<'_, 'a> {
             inlined.extend(self.sources.inlined_at(&place));
             at = stop;
         }
-        let inlined: BTreeSet<u32> = inlined.into_iter().filter_map(|index| self.inlined_name(index)).collect();
+        let inlined: BTreeSet<u32> =
+            inlined.into_iter().filter_map(|(index, file)| self.inlined_name(index, file)).collect();
         Node {
             address,
             length,
@@ -258,16 +259,16 @@ impl<'a> Builder<'_, 'a> {
         }
     }
 
-    fn inlined_name(&mut self, index: u32) -> Option<u32> {
-        let name = self.sources.inlined[index as usize].name;
-        if name.is_empty() {
-            return None;
+    fn inlined_name(&mut self, index: u32, file: Option<u32>) -> Option<u32> {
+        let key = (self.sources.inlined[index as usize].name, file);
+        if let Some(known) = self.names.get(&key) {
+            return Some(*known);
         }
-        let inlined = &mut self.inlined;
-        Some(*self.names.entry(name).or_insert_with(|| {
-            inlined.push(readable(name));
-            inlined.len() as u32 - 1
-        }))
+        let name = self.sources.inlined_name(index, file, self.owners)?;
+        let number = self.inlined.len() as u32;
+        self.inlined.push(name);
+        self.names.insert(key, number);
+        Some(number)
     }
 
     /// Everything that refers to an address in the program, by where it stands.

@@ -97,7 +97,7 @@ impl Contents {
         let mut owners = owners::Owners::new(record.as_ref());
         let sources = sources::Sources::read(elf_bytes, &mut owners)?;
         let graph = graph::Graph::build(&elf, &sources, &mut owners);
-        let reach = Reach::read(&graph, &sources, &owners);
+        let reach = Reach::read(&graph, record.as_ref(), &owners);
         let (mut crates, total) = sizes::crates(&elf, &sources, &graph, &owners);
         let unsafe_lines = sizes::unsafe_lines(record.as_ref(), &sources);
         for entry in &mut crates {

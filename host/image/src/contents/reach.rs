@@ -1,9 +1,9 @@
 //! What the program can ask of its surroundings: devices, gate calls, C symbols. Whatever else it may be made to do, it has
 //! code for nothing more.
 
-use super::graph::{Graph, Node};
+use super::graph::Graph;
 use super::owners::{Owners, readable};
-use super::sources::Sources;
+use crate::record::Record;
 use std::collections::BTreeSet;
 
 /// A device that the image has a driver for.
@@ -54,6 +54,7 @@ const GATE: [(&str, &str); 10] = [
 ];
 const GATE_MODULE: &str = "ampoule_machine::gate::";
 const LIBC: &str = "ampoule-libc";
+const LIBC_MODULE: &str = "ampoule_libc::";
 
 /// What is in reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,14 +68,16 @@ pub struct Reach {
 }
 
 impl Reach {
-    pub(super) fn read(graph: &Graph, sources: &Sources<'_>, owners: &Owners) -> Reach {
+    /// `record` knows which of the library OS's functions have C names, where they were inlined.
+    pub(super) fn read(graph: &Graph, record: Option<&Record>, owners: &Owners) -> Reach {
         let mut reach = Reach::default();
+        let offered: BTreeSet<&str> = record.iter().flat_map(|r| &r.libc_symbols).map(String::as_str).collect();
         let mut names = BTreeSet::new();
-        for (index, node) in graph.nodes.iter().enumerate() {
-            if node.is_function && graph.is_reached(index) {
-                names.extend(node.names.iter().map(String::as_str));
-                names.extend(node.inlined.iter().map(|i| graph.inlined[*i as usize].as_str()));
-                reach.c_symbols(node, sources, owners);
+        for (_, node) in graph.nodes.iter().enumerate().filter(|(index, n)| n.is_function && graph.is_reached(*index)) {
+            names.extend(node.names.iter().map(String::as_str));
+            names.extend(node.inlined.iter().map(|i| graph.inlined[*i as usize].as_str()));
+            if owners.get(node.owner).name == LIBC {
+                reach.libc.extend(node.symbols.iter().filter(|name| is_c(name)).cloned());
             }
         }
         for name in names {
@@ -83,27 +86,10 @@ impl Reach {
                 .extend(Device::ALL.iter().filter(|(_, module)| name.contains(module)).map(|(device, _)| *device));
             let call = name.strip_prefix(GATE_MODULE).and_then(|n| GATE.iter().find(|(function, _)| *function == n));
             reach.gate.extend(call.map(|(_, call)| *call));
+            let last = name.strip_prefix(LIBC_MODULE).and_then(|path| path.rsplit("::").next());
+            reach.libc.extend(last.filter(|last| offered.contains(last)).map(String::from));
         }
         reach
-    }
-
-    /// The functions of the library OS that have C names: this one, and those inlined into it.
-    fn c_symbols(&mut self, node: &Node, sources: &Sources<'_>, owners: &Owners) {
-        let is_libc = |owner| owners.get(owner).name == LIBC;
-        if is_libc(node.owner) {
-            self.libc.extend(node.symbols.iter().filter(|name| is_c(name)).cloned());
-        }
-        let (mut at, end) = (node.address, node.address + node.length);
-        while at < end {
-            let place = sources.place(at);
-            for (index, owner) in sources.inlined_at(&place).zip(sources.chain(&place)) {
-                let inlined = sources.inlined[index as usize];
-                if !inlined.is_mangled && is_libc(owner) && is_c(inlined.name) && !self.libc.contains(inlined.name) {
-                    self.libc.insert(inlined.name.to_owned());
-                }
-            }
-            at = place.end;
-        }
     }
 }
 

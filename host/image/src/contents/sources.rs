@@ -115,25 +115,19 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The files of the functions at a place, from the innermost to the one that is there by itself.
-    pub(super) fn chain(&self, place: &Place) -> impl Iterator<Item = OwnerId> + '_ {
-        let mut file = place.file.map(|(file, _)| file);
-        let mut inlined = place.inlined;
-        let mut is_done = false;
-        std::iter::from_fn(move || {
-            if is_done {
-                return None;
-            }
-            let owner = file.map_or(UNKNOWN, |f| self.files[f as usize].owner);
-            match inlined {
-                Some(index) => {
-                    let scope = self.inlined[index as usize];
-                    (file, inlined) = (Some(scope.caller).filter(|f| (*f as usize) < self.files.len()), scope.parent);
-                }
-                None => is_done = true,
-            }
-            Some(owner)
+    /// The functions at a place, from the innermost to the one that is there by itself: an index into [`Sources::inlined`], but
+    /// for the last, and the file it is written in, if that is known.
+    pub(super) fn frames(&self, place: &Place) -> impl Iterator<Item = (Option<u32>, Option<u32>)> + '_ {
+        let first = (place.inlined, place.file.map(|(file, _)| file));
+        std::iter::successors(Some(first), |(inlined, _)| {
+            let scope = self.inlined[(*inlined)? as usize];
+            Some((scope.parent, Some(scope.caller).filter(|f| (*f as usize) < self.files.len())))
         })
+    }
+
+    /// Whose the functions at a place are, from the innermost to the one that is there by itself.
+    pub(super) fn chain(&self, place: &Place) -> impl Iterator<Item = OwnerId> + '_ {
+        self.frames(place).map(|(_, file)| file.map_or(UNKNOWN, |f| self.files[f as usize].owner))
     }
 
     /// Whose code it is, in a function of `function`'s.
@@ -142,9 +136,25 @@ impl<'a> Sources<'a> {
         chain.find(|id| !owners.is_std(*id)).unwrap_or(function)
     }
 
-    /// The inlined functions that enclose a place, innermost first.
-    pub(super) fn inlined_at(&self, place: &Place) -> impl Iterator<Item = u32> + '_ {
-        std::iter::successors(place.inlined, |index| self.inlined[*index as usize].parent)
+    /// The functions that were inlined at a place, innermost first, each with the file it is written in.
+    pub(super) fn inlined_at(&self, place: &Place) -> impl Iterator<Item = (u32, Option<u32>)> + '_ {
+        self.frames(place).filter_map(|(inlined, file)| Some((inlined?, file)))
+    }
+
+    /// The name of an inlined function, readable. Line tables have bare names of most; of those the file gives the path.
+    pub(super) fn inlined_name(&self, index: u32, file: Option<u32>, owners: &Owners) -> Option<String> {
+        let Inlined { name, is_mangled, .. } = self.inlined[index as usize];
+        if name.is_empty() || is_mangled {
+            return (!name.is_empty()).then(|| super::owners::readable(name));
+        }
+        let Some(file) = file.map(|f| &self.files[f as usize]) else { return Some(name.into()) };
+        let module = file.path.rsplit_once("/src/").map_or("", |(_, module)| module).trim_end_matches(".rs");
+        let module = module.trim_end_matches("/mod").replace('/', "::");
+        let owner = owners.get(file.owner).name.replace('-', "_");
+        Some(match module.as_str() {
+            "" | "lib" | "main" | "mod" => format!("{owner}::{name}"),
+            module => format!("{owner}::{module}::{name}"),
+        })
     }
 
     /// All lines that code comes from: file and line.

@@ -91,7 +91,7 @@
     });
     squarify(all, box, (group, outer) => {
       squarify(group.inside.slice(), { x: outer.x + 1, y: outer.y + 1, w: Math.max(outer.w - 2, 0), h: Math.max(outer.h - 2, 0) }, (entry, inner) => tile(svg, {
-        name: entry.name, title: entry.name + (entry.version ? " " + entry.version : "") + " (" + entry.library + ")",
+        name: entry.name.replace(/^ampoule-/, ""), title: entry.name + (entry.version ? " " + entry.version : "") + " (" + entry.library + ")",
         bytes: entry.bytes, kind: kind(entry.library), choose: () => choose(entry),
       }, inner));
     });
