@@ -4,6 +4,7 @@
 mod bench;
 mod layers;
 mod nested;
+mod reproduce;
 mod setup;
 mod steps;
 mod unsafety;
@@ -19,6 +20,7 @@ usage: cargo xtask COMMAND
   unsafe-check     does unsafe code stay where it belongs, and does every file say what it is?
   bench [PART]...  the numbers of SPECIFICATION.md beside their references, as a table; parts are sizes, start, fleet,
                    crowd, costs, memory, http, entropy
+  reproduce [EXAMPLE]...  builds examples twice, in other folders, times, languages, as other users, and compares bytes
   nested           the guests on the KVM of an emulated AMD CPU, with and without nested page tables (minutes)";
 
 fn main() -> ExitCode {
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["layers"] => layers::check(),
         ["unsafe-check"] => unsafety::check(),
         ["nested"] => nested::run(),
+        ["reproduce", examples @ ..] => reproduce::run(examples),
         ["bench", parts @ ..] => bench::run(parts),
         _ => {
             eprintln!("{USAGE}");

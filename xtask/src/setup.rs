@@ -3,12 +3,13 @@
 use std::process::{Command, Stdio};
 
 /// Debian's packages by the program that each brings.
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 6] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("curl", "curl"),
     ("ip", "iproute2"),
     ("chromium", "chromium"),
     ("ssh-keygen", "openssh-client"),
+    ("faketime", "faketime"),
 ];
 
 /// Installs what is missing, where that is possible, and otherwise says what to install. Never fails: tests that lack

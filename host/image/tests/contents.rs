@@ -119,7 +119,7 @@ fn a_record_survives_the_round_trip() {
         unsafe_code,
         ..Default::default()
     };
-    let record = Record { compiler: "rustc 1.95.0".into(), packages: vec![package] };
+    let record = Record { compiler: "rustc 1.95.0".into(), packages: vec![package], libc_symbols: vec!["read".into()] };
     let (image, file) = files(guest(), Some(&record));
     assert_eq!(debug::record(&file).expect("it decodes"), Some(record));
     assert!(debug::Symboliser::new(&file, Some(image.digest())).is_ok());

@@ -58,7 +58,7 @@ pub(super) fn page(subject: &Subject) -> Result<String, Failure> {
                 main {
                     @match (&facts.contents, &facts.contents_missing) {
                         (Some(inside), _) => {
-                            (map(inside))
+                            (map(&facts, inside))
                             (crates(inside))
                             (reach(inside))
                         }
@@ -72,7 +72,7 @@ pub(super) fn page(subject: &Subject) -> Result<String, Failure> {
                 }
                 footer { p { "Written by " code { "ampoule inspect --html" } ". " (how_counted(facts.contents.is_some())) } }
                 @if let (Some(inside), Some(contents)) = (&facts.contents, contents) {
-                    script #data type="application/json" { (PreEscaped(data(inside, contents)?)) }
+                    script #data type="application/json" { (PreEscaped(data(&facts, inside, contents)?)) }
                     script { (PreEscaped(SCRIPT)) }
                 }
             }
@@ -108,10 +108,11 @@ fn figure(name: &str, value: &str) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
 }
 
-fn map(inside: &ContentsFacts) -> Markup {
+fn map(facts: &Facts, inside: &ContentsFacts) -> Markup {
     let sums = Group::ALL.map(|group| {
         let inside = inside.crates.iter().filter(|c| c.library == group.title());
-        (group.title(), inside.map(|c| c.sizes.in_file()).sum::<u64>())
+        let rest = if group == Group::Other { facts.file.loaders + facts.file.information } else { 0 };
+        (group.title(), inside.map(|c| c.sizes.in_file()).sum::<u64>() + rest)
     });
     html! {
         section #map aria-labelledby="map-title" {
@@ -294,8 +295,15 @@ fn how_counted(is_known: bool) -> &'static str {
     }
 }
 
-fn data(inside: &ContentsFacts, contents: &image::contents::Contents) -> Result<String, Failure> {
-    let drawn: Vec<Drawn<'_>> = inside.crates.iter().map(|entry| drawn(entry, contents)).collect();
+fn data(facts: &Facts, inside: &ContentsFacts, contents: &image::contents::Contents) -> Result<String, Failure> {
+    let mut drawn: Vec<Drawn<'_>> = inside.crates.iter().map(|entry| drawn(entry, contents)).collect();
+    // With these two the areas add up to the file.
+    for (name, bytes) in [("exokernel, headers", facts.file.loaders), ("manifest, relocations", facts.file.information)]
+    {
+        let library = Group::Other.title();
+        let functions = vec![(name, bytes)];
+        drawn.push(Drawn { name, version: None, library, bytes, data: 0, brings: 0, functions, way: Vec::new() });
+    }
     let text = serde_json::to_string(&drawn).map_err(anyhow::Error::from)?;
     // No name in it may end the script, whatever it is.
     Ok(text.replace('<', "\\u003c"))
