@@ -16,7 +16,7 @@ use crate::size::Size;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 /// How many functions of a crate are drawn; the rest is one.
 const FUNCTIONS: usize = 60;
 
