@@ -57,7 +57,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
     // those who build and measure
     ("ampoule-tests", &["ampoule-abi", "ampoule-image", "ampoule-monitor", "ampoule-cli", "ampoule-bench"]),
     ("ampoule-fuzz-bodies", &["ampoule-abi", "ampoule-cli", "ampoule-host-device", "ampoule-image", "ampoule-monitor"]),
-    ("xtask", &["ampoule-bench", "ampoule-tests"]),
+    ("xtask", &["ampoule-bench", "ampoule-image", "ampoule-tests"]),
 ];
 
 const STACK: &[&str] =

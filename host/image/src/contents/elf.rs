@@ -82,7 +82,7 @@ impl<'a> Program<'a> {
             let sh_flags: u64 = sh_flags.0;
             let name = section.name().unwrap_or_default();
             if sh_flags & SHF_ALLOC == 0 {
-                self.debug.push((name, section.size()));
+                self.debug.push((name, section.data().map_or(0, |bytes| bytes.len() as u64)));
                 continue;
             }
             // What is only for an unwinder is cut off an image that has none.
