@@ -291,11 +291,37 @@ impl<'a> Reader<'_, 'a> {
             let parent = open.last().map(|(_, index)| *index);
             self.out.inlined.push(Inlined { name, is_mangled, caller: caller.unwrap_or(NOWHERE), parent });
             open.push((depth, index));
-            let mut ranges = self.dwarf.die_ranges(unit, entry)?;
+            self.ranges_of(unit, entry, depth, index)?;
+        }
+        Ok(())
+    }
+
+    /// Where the code of an inlined function lies. (gimli's own `die_ranges` adds without a check, and a damaged file makes that
+    /// overflow.)
+    fn ranges_of(
+        &mut self,
+        unit: &Unit<'a>,
+        entry: &gimli::DebuggingInformationEntry<Slice<'a>>,
+        depth: isize,
+        index: u32,
+    ) -> Result<(), gimli::Error> {
+        let mut push = |begin: u64, end: u64| {
+            if begin != 0 && begin < end {
+                self.ranges.push((begin, end, depth, index));
+            }
+        };
+        if let Some(AttributeValue::Addr(begin)) = entry.attr_value(gimli::DW_AT_low_pc) {
+            match entry.attr_value(gimli::DW_AT_high_pc) {
+                Some(AttributeValue::Addr(end)) => push(begin, end),
+                Some(length) => push(begin, begin.saturating_add(length.udata_value().unwrap_or(0))),
+                None => {}
+            }
+        }
+        if let Some(value) = entry.attr_value(gimli::DW_AT_ranges)
+            && let Some(mut ranges) = self.dwarf.attr_ranges(unit, value)?
+        {
             while let Some(range) = ranges.next()? {
-                if range.begin != 0 && range.begin < range.end {
-                    self.ranges.push((range.begin, range.end, depth, index));
-                }
+                push(range.begin, range.end);
             }
         }
         Ok(())
