@@ -59,6 +59,8 @@ pub struct BootInfo {
     pub digest: [u8; 32],
     /// The sealed symbol file (an ELF file with a symbol table), or empty.
     pub symbols: Bytes,
+    /// The sealed files ([`crate::files::Files`]), page-aligned, or empty.
+    pub files: Bytes,
 }
 
 /// A byte string in guest memory, read-only.

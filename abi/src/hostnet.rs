@@ -132,7 +132,30 @@ pub enum SocketOption {
     Error = 9,
     /// 1: `SO_REUSEPORT`.
     ReusePort = 10,
+    /// Milliseconds, 0 for the default: `TCP_USER_TIMEOUT`.
+    UserTimeout = 11,
+    /// Bytes: `SO_RCVBUF`, as the program asks for it.
+    ReceiveBuffer = 12,
+    /// Bytes: `SO_SNDBUF`, as the program asks for it.
+    SendBuffer = 13,
+    /// Bytes, to be read only: `IP_MTU` or `IPV6_MTU`, of the way to the peer.
+    PathMtu = 14,
+    /// 1: tell datagrams' destinations in [`EventHeader::local`] (`IP_PKTINFO`, `IPV6_RECVPKTINFO`).
+    ReceiveDestination = 20,
+    /// 1: tell datagrams' traffic class in [`EventHeader::class`] (`IP_RECVTOS`, `IPV6_RECVTCLASS`).
+    ReceiveClass = 21,
+    /// 1: datagrams of one length from one sender may come joined; [`EventHeader::segment`] (`UDP_GRO`).
+    ReceiveJoined = 22,
+    /// `IP_TOS` or `IPV6_TCLASS`.
+    Class = 23,
+    /// `IP_MTU_DISCOVER` or `IPV6_MTU_DISCOVER`.
+    MtuDiscover = 24,
+    /// `TCP_MAXSEG`.
+    MaxSegment = 25,
 }
+
+/// [`SendHeader::class`], [`EventHeader::class`]: there is one, in the lower eight bits.
+pub const CLASS_GIVEN: u16 = 0x100;
 
 /// What stands before the bytes on [`QUEUE_SEND`].
 #[repr(C)]
@@ -144,10 +167,14 @@ pub struct SendHeader {
     pub kind: u32,
     /// `SEND_DATA`: bytes that follow. `SEND_CREDIT`: bytes (or, on a listener, connections) the program has consumed.
     pub length: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// A datagram's traffic class with [`CLASS_GIVEN`], or 0: the socket's own.
+    pub class: u16,
+    /// Not 0: the bytes are several datagrams, each of so many bytes, the last one maybe of fewer (`UDP_SEGMENT`).
+    pub segment: u16,
     /// A datagram's destination, or `family` 0: the connected peer.
     pub address: Address,
+    /// Which of the addresses of a socket bound to all of them a datagram leaves from, or `family` 0: any.
+    pub source: Address,
 }
 
 /// [`SendHeader::kind`]: bytes or a datagram.
@@ -179,8 +206,12 @@ pub struct EventHeader {
     pub full_length: u32,
     /// `Accepted`: the peer. `Data` of a datagram: the sender.
     pub peer: Address,
-    /// `Accepted`, `Connected`: the local address.
+    /// `Accepted`, `Connected`: the local address. `Data` of a datagram: its destination, where that is told.
     pub local: Address,
+    /// `Data` of a datagram: its traffic class with [`CLASS_GIVEN`], where that is told.
+    pub class: u16,
+    /// `Data` of a datagram, not 0: the bytes are several datagrams, each of so many bytes, the last one maybe of fewer.
+    pub segment: u16,
 }
 
 /// The events.

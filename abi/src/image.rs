@@ -12,7 +12,7 @@ use crate::boot::MAX_SEGMENTS;
 /// `"AMPIMAGE"`, read as a little-endian number.
 pub const IMAGE_MAGIC: u64 = u64::from_le_bytes(*b"AMPIMAGE");
 /// The layout below; a loader refuses any other.
-pub const IMAGE_VERSION: u64 = 1;
+pub const IMAGE_VERSION: u64 = 2;
 /// The owner's name in the ELF note, without its NUL.
 pub const NOTE_NAME: &str = "Ampoule";
 /// The ELF note's type.
@@ -56,6 +56,8 @@ pub struct ImageHeader {
     pub memory: u64,
     /// Bytes of the first thread's stack, or 0: the far side chooses by [`default_stack`].
     pub stack: u64,
+    /// The sealed files ([`crate::files::Files`]), page-aligned, or empty.
+    pub files: LinkRange,
 }
 
 /// One segment of the guest.

@@ -3,7 +3,7 @@
 //! Above the gate stands the library OS with the program; below it an exokernel, our monitor or the process tender.
 //! They meet only here: [`gate`] names the calls, [`boot`] is the page that a machine starts from, [`vcpu`] the block
 //! through which upcalls arrive, [`ring`] the virtqueue that carries all input and output, [`hostnet`] and [`console`]
-//! what travels in it, [`image`] and [`manifest`] what the sealed file says about itself.
+//! what travels in it, [`image`] and [`manifest`] what the sealed file says about itself, [`files`] the files in it.
 //!
 //! Everything is plain data with a fixed layout. Nothing here trusts the other side, allocates on a hot path, or knows
 //! which of the three things below the gate it talks to.
@@ -14,6 +14,7 @@ extern crate alloc;
 pub mod address;
 pub mod boot;
 pub mod console;
+pub mod files;
 pub mod gate;
 pub mod hostnet;
 pub mod image;

@@ -3,11 +3,14 @@
 //! The builder makes it from `[package.metadata.ampoule]` and checks every key; here it is CBOR (RFC 8949), the same
 //! bytes for the same manifest. The library OS enforces it in the guest, and whoever is below the gate does so again.
 
+mod policy;
 mod sealed;
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use minicbor::{CborLen, Decode, Encode};
+pub use policy::Policy;
 
 /// The whole manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, CborLen)]
@@ -33,6 +36,41 @@ pub struct Manifest {
     /// The network, or `None`: this machine has none.
     #[n(6)]
     pub network: Option<Network>,
+    /// Names that are known without asking, or `None`: there are none.
+    #[n(7)]
+    pub names: Option<Names>,
+}
+
+/// What `hosts(5)` and `resolv.conf(5)` say on other systems.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, CborLen)]
+pub struct Names {
+    /// Names and their addresses.
+    #[n(0)]
+    pub hosts: Vec<Known>,
+    /// Domains in which a name without a dot is looked for, one after the other, lower case.
+    #[n(1)]
+    pub search: Vec<String>,
+}
+
+/// A name that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+pub struct Known {
+    /// The name, lower case, without the final dot.
+    #[n(0)]
+    pub name: String,
+    /// Its addresses: 4 or 16 bytes each.
+    #[n(1)]
+    pub addresses: Vec<Vec<u8>>,
+}
+
+impl Known {
+    /// Its addresses; bytes that are none are left out.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().filter_map(|bytes| match bytes.len() {
+            4 => <[u8; 4]>::try_from(&bytes[..]).ok().map(IpAddr::from),
+            _ => <[u8; 16]>::try_from(&bytes[..]).ok().map(IpAddr::from),
+        })
+    }
 }
 
 /// Who may connect where.

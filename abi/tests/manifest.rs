@@ -1,6 +1,6 @@
 //! The library OS's reader of the manifest against minicbor, which writes it and is the tool's reader.
 
-use abi::manifest::{Connect, Host, Listen, Manifest, Network, Protocol};
+use abi::manifest::{Connect, Host, Known, Listen, Manifest, Names, Network, Protocol};
 use ampoule_abi as abi;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,6 +28,12 @@ fn network() -> impl Strategy<Value = Network> {
     (vec(listen, 0..30), vec(connect, 0..30)).prop_map(|(listen, connect)| Network { listen, connect })
 }
 
+fn names() -> impl Strategy<Value = Option<Names>> {
+    let known = (".{0,30}", vec(vec(any::<u8>(), 0..17), 0..4)).prop_map(|(name, addresses)| Known { name, addresses });
+    let names = (vec(known, 0..10), vec(".{0,30}", 0..5)).prop_map(|(hosts, search)| Names { hosts, search });
+    proptest::option::of(names)
+}
+
 fn manifest() -> impl Strategy<Value = Manifest> {
     let words = || vec(".{0,40}", 0..30);
     (".{0,30}", any::<u64>(), words(), words(), proptest::option::of(network())).prop_map(
@@ -53,6 +59,13 @@ proptest! {
     }
 
     #[test]
+    fn both_read_the_same_names(manifest in manifest(), names in names()) {
+        let manifest = Manifest { names, ..manifest };
+        prop_assert_eq!(Names::of_sealed(&encoded(&manifest)), manifest.names.clone());
+        prop_assert_eq!(Network::of_sealed(&encoded(&manifest)), manifest.network.clone());
+    }
+
+    #[test]
     fn what_is_cut_short_has_no_network(manifest in manifest(), keep in 0.0..1.0) {
         let bytes = encoded(&manifest);
         prop_assert_eq!(Network::of_sealed(&bytes[..(bytes.len() as f64 * keep) as usize]), None);
@@ -67,6 +80,8 @@ proptest! {
         let at = at.index(damaged.len());
         damaged[at] ^= 0xff;
         let _ = Network::of_sealed(&damaged);
+        let _ = Names::of_sealed(&damaged);
+        let _ = Names::of_sealed(&bytes);
     }
 }
 

@@ -4,6 +4,7 @@
 //! here is a test; a slow result is reported, never failed.
 #![forbid(unsafe_code)]
 
+pub mod bulk;
 pub mod cpio;
 pub mod first_byte;
 pub mod fleet;

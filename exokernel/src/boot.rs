@@ -164,6 +164,7 @@ fn main(start: &Start, own: &paging::Own, end: u64, tsc_base: u64, first: Sample
         manifest: image.guest_bytes(image.header.manifest),
         digest: image.header.digest,
         symbols: image.guest_bytes(image.header.symbols),
+        files: image.guest_bytes(image.header.files),
     };
     // SAFETY: the page was taken for it, and is mapped read-only for the guest.
     unsafe { (strings.page as *mut BootInfo).write(boot) };

@@ -3,15 +3,18 @@
 //!
 //! `[package.metadata.expect]` in a guest's Cargo.toml: `status` (default 0), `output` (texts that it must print), `on`
 //! (names of the backends, where it is not for all of them), `ways` ("line" or "libc.a", where it is not for both), `args`
-//! (more arguments for `ampoule run`), `panic` (default "abort").
+//! (more arguments for `ampoule run`), `panic` (default "abort"), `input` (what it reads), `as_linux` (its output is what it
+//! prints on Linux, but for `differs`: see [`crate::linux`]).
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cargo_metadata::{MetadataCommand, Package};
 
 use crate::backend::Backend;
-use crate::machine::End;
+use crate::linux::Linux;
+use crate::machine::{End, Machine};
 use crate::tool;
 
 /// How the library OS gets in.
@@ -51,6 +54,8 @@ pub struct Guest {
     on: Vec<String>,
     ways: Vec<String>,
     panic: String,
+    input: Option<String>,
+    linux: Option<Linux>,
 }
 
 impl Guest {
@@ -85,6 +90,8 @@ impl Guest {
             on: texts("on"),
             ways: texts("ways"),
             panic: expect["panic"].as_str().unwrap_or("abort").to_owned(),
+            input: expect["input"].as_str().map(str::to_owned),
+            linux: (expect["as_linux"] == true).then(|| Linux::read(package)).transpose()?,
         })
     }
 
@@ -96,6 +103,16 @@ impl Guest {
     /// Is it to be ended from without, as by a signal, and so with a report?
     pub fn is_ended(&self) -> bool {
         self.status > 128
+    }
+
+    /// Does it read what its manifest says?
+    pub fn is_fed(&self) -> bool {
+        self.input.is_some()
+    }
+
+    /// What it is on Linux, if that matters.
+    pub fn linux(&self) -> Option<&Linux> {
+        self.linux.as_ref()
     }
 
     /// Can the library OS get in like this?
@@ -117,12 +134,31 @@ impl Guest {
         tool::image_with(&self.folder, arguments, &[("CARGO_PROFILE_RELEASE_PANIC", Path::new(&self.panic))])
     }
 
+    /// Runs it, and fails unless it ends as expected.
+    ///
+    /// # Errors
+    /// It does not run, or what was expected and what it did.
+    pub fn run(&self, way: Way, backend: Backend) -> Result<()> {
+        let (image, arguments) = (self.image(way)?, self.arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let Some(input) = &self.input else {
+            return self.check(Machine::start(&image, backend, &arguments)?.end()?);
+        };
+        let (machine, mut writer) = Machine::start_fed(&image, backend, &arguments)?;
+        writer.write_all(input.as_bytes())?;
+        drop(writer);
+        self.check(machine.end()?)
+    }
+
     /// Fails unless it ended as expected.
     ///
     /// # Errors
     /// What was expected, and what it did.
     pub fn check(&self, end: End) -> Result<()> {
         let texts: Vec<&str> = self.output.iter().map(String::as_str).collect();
-        end.with_status(self.status)?.with_text(&texts).map(drop)
+        let end = end.with_status(self.status)?.with_text(&texts)?;
+        match &self.linux {
+            Some(linux) => linux.check(&end.output, self.input.as_deref().unwrap_or_default()),
+            None => Ok(()),
+        }
     }
 }

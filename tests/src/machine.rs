@@ -116,6 +116,18 @@ impl Machine {
         kill_process(self.pid()?, signal).context("cannot signal the tool")
     }
 
+    /// Sends a signal to all of the machine's processes: the tool and its descendants.
+    pub fn signal_all(&self, signal: Signal) -> Result<()> {
+        let mut processes = vec![self.child.id() as i32];
+        let mut next = 0;
+        while let Some(parent) = processes.get(next).copied() {
+            processes.extend(children(parent)?);
+            next += 1;
+        }
+        processes.into_iter().filter_map(Pid::from_raw).try_for_each(|process| kill_process(process, signal))?;
+        Ok(())
+    }
+
     /// Waits for its end.
     pub fn end(mut self) -> Result<End> {
         let deadline = Instant::now() + PATIENCE;
@@ -137,6 +149,14 @@ impl Machine {
             Stream::Output => self.output.push_str(line),
             Stream::Error => self.errors.push_str(line),
         }
+    }
+
+    /// What it has printed until now, of what is still to be looked at too.
+    pub fn said(&mut self) -> String {
+        while let Ok((stream, line)) = self.lines.try_recv() {
+            self.keep(stream, &line);
+        }
+        self.transcript()
     }
 
     fn transcript(&self) -> String {
@@ -188,6 +208,21 @@ impl End {
             None => Ok(self),
         }
     }
+}
+
+/// The processes that this one has started, and that have not ended (proc(5), `/proc/PID/stat`).
+fn children(parent: i32) -> Result<Vec<i32>> {
+    let mut children = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // It may have ended meanwhile. The name, in parentheses, may hold spaces.
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+        if fields.nth(1).and_then(|field| field.parse().ok()) == Some(parent) {
+            children.push(process);
+        }
+    }
+    Ok(children)
 }
 
 fn read(output: Option<impl Read + Send + 'static>, stream: Stream, sender: &Sender<(Stream, String)>) {

@@ -22,24 +22,35 @@ pub fn tool() -> Result<&'static Path> {
 }
 
 fn build_tool() -> Result<PathBuf> {
+    executable(root(), &["--release", "--package", "ampoule-cli"], "ampoule")
+}
+
+/// A program of the workspace in `folder` as this computer runs it: the executable `name` of what cargo builds with
+/// `arguments`.
+pub fn executable(folder: &Path, arguments: &[&str], name: &str) -> Result<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--release", "--package", "ampoule-cli", "--message-format=json"]);
-    command.current_dir(root()).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.args(["build", "--quiet"]).args(arguments).current_dir(folder);
+    built(command, name)
+}
+
+/// Runs a build of cargo's, and gives the program of this name that came out.
+pub(crate) fn built(mut command: Command, name: &str) -> Result<PathBuf> {
+    command.arg("--message-format=json").stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot start cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;
-    let mut tool = None;
+    let mut found = None;
     for message in cargo_metadata::Message::parse_stream(std::io::BufReader::new(output)) {
         if let cargo_metadata::Message::CompilerArtifact(artifact) = message?
-            && artifact.target.name == "ampoule"
+            && artifact.target.name == name
             && let Some(executable) = artifact.executable
         {
-            tool = Some(executable.into_std_path_buf());
+            found = Some(executable.into_std_path_buf());
         }
     }
     if !child.wait()?.success() {
-        bail!("the tool does not build");
+        bail!("{name} does not build");
     }
-    tool.context("cargo made no tool")
+    found.with_context(|| format!("cargo made no {name}"))
 }
 
 /// The image of the package in `folder` (below the project's folder).

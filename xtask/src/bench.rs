@@ -18,6 +18,7 @@ pub(crate) fn run(parts: &[&str]) -> Result<()> {
     let subjects = Subjects {
         tool: steps::built("ampoule-cli", "ampoule")?,
         load: steps::built("ampoule-bench", "bench-load")?,
+        bulk: steps::built("ampoule-bench", "bench-bulk")?,
         init: steps::built("ampoule-bench-init", "bench-init")?,
         cache: cache.canonicalize()?,
         root: metadata.workspace_root.into_std_path_buf(),

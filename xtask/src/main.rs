@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod conformance;
 mod layers;
 mod nested;
 mod reproduce;
@@ -21,6 +22,8 @@ usage: cargo xtask COMMAND
   bench [PART]...  the numbers of SPECIFICATION.md beside their references, as a table; parts are sizes, start, fleet,
                    crowd, costs, memory, http, entropy
   reproduce [EXAMPLE]...  builds examples twice, in other folders, times, languages, as other users, and compares bytes
+  conformance [CRATE]... [--on BACKEND]
+                   crates' own test suites on Linux and in machines, side by side; writes docs/conformance.md (minutes)
   nested           the guests on the KVM of an emulated AMD CPU, with and without nested page tables (minutes)";
 
 fn main() -> ExitCode {
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         ["unsafe-check"] => unsafety::check(),
         ["nested"] => nested::run(),
         ["reproduce", examples @ ..] => reproduce::run(examples),
+        ["conformance", words @ ..] => conformance::run(words),
         ["bench", parts @ ..] => bench::run(parts),
         _ => {
             eprintln!("{USAGE}");

@@ -8,10 +8,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use cargo_metadata::Message;
 
-use crate::{layers, setup, unsafety};
+use crate::{conformance, layers, setup, unsafety};
 
-/// The workspaces beside our own: ordinary programs and tiny guests.
-const OTHERS: [&str; 3] = ["examples", "tests/guests", "bench/programs"];
+/// The workspaces beside our own: ordinary programs, tiny guests, services.
+const OTHERS: [&str; 4] = ["examples", "tests/guests", "tests/services", "bench/programs"];
 
 #[derive(Default)]
 struct Tally {
@@ -28,6 +28,7 @@ pub(crate) fn test(filter: Option<&str>) -> Result<()> {
     if filter.is_none() {
         quick(&mut tally);
         tally.count("ring model", model().as_mut());
+        tally.result("another project's tests", conformance::smoke());
     }
     let mut integration = cargo(&["test", "--no-fail-fast", "--package", "ampoule-tests", "--"]);
     integration.args(filter);

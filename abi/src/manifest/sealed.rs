@@ -3,7 +3,7 @@
 //! The tool reads the whole manifest, and says what is wrong with it, by minicbor. Here one section is wanted, and the
 //! only question is whether it can be read; this reader brings a tenth of the code into the image.
 
-use super::{Connect, Host, Listen, Network, Protocol};
+use super::{Connect, Host, Known, Listen, Names, Network, Protocol};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -14,23 +14,38 @@ const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
 const MAP: u8 = 5;
 const TAG: u8 = 6;
-/// What stands before the network section in the manifest.
+/// What stands before the network section in the manifest, and before the names.
 const BEFORE_NETWORK: u64 = 6;
+const BEFORE_NAMES: u64 = 7;
 
 impl Network {
     /// The network section of a manifest in CBOR; `None` if it has none, or cannot be read.
     pub fn of_sealed(manifest: &[u8]) -> Option<Network> {
-        let mut reader = Reader(manifest);
-        // Absent fields at the end are left out of the array.
-        if reader.argument(ARRAY)? <= BEFORE_NETWORK {
-            return None;
-        }
-        for _ in 0..BEFORE_NETWORK {
-            reader.skip()?;
-        }
-        // A null, where a field follows that is not known here, is no array either.
-        reader.fields(2, |r| Some(Network { listen: r.list(Reader::listen)?, connect: r.list(Reader::connect)? }))
+        // A null, where a field follows, is no array either.
+        section(manifest, BEFORE_NETWORK)?
+            .fields(2, |r| Some(Network { listen: r.list(Reader::listen)?, connect: r.list(Reader::connect)? }))
     }
+}
+
+impl Names {
+    /// The names of a manifest in CBOR; `None` if it has none, or cannot be read.
+    pub fn of_sealed(manifest: &[u8]) -> Option<Names> {
+        section(manifest, BEFORE_NAMES)?
+            .fields(2, |r| Some(Names { hosts: r.list(Reader::known)?, search: r.list(Reader::text)? }))
+    }
+}
+
+/// Where a section of the manifest begins.
+fn section(manifest: &[u8], before: u64) -> Option<Reader<'_>> {
+    let mut reader = Reader(manifest);
+    // Absent fields at the end are left out of the array.
+    if reader.argument(ARRAY)? <= before {
+        return None;
+    }
+    for _ in 0..before {
+        reader.skip()?;
+    }
+    Some(reader)
 }
 
 /// What is yet to be read. The tool gives every length beforehand.
@@ -127,6 +142,10 @@ impl<'a> Reader<'a> {
             2 => r.fields(2, |r| Some(Host::Prefix(r.list(Reader::byte)?, r.byte()?))),
             _ => None,
         })
+    }
+
+    fn known(&mut self) -> Option<Known> {
+        self.fields(2, |r| Some(Known { name: r.text()?, addresses: r.list(|r| r.list(Reader::byte))? }))
     }
 
     fn text(&mut self) -> Option<String> {

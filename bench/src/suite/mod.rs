@@ -13,6 +13,7 @@ mod served;
 mod sizes;
 mod start;
 mod subjects;
+mod tcp;
 
 pub use subjects::Subjects;
 pub(crate) use subjects::finish;
@@ -45,7 +46,7 @@ impl Row {
 }
 
 /// Which part of the benchmark to run.
-pub const PARTS: [&str; 8] = ["sizes", "start", "fleet", "crowd", "costs", "memory", "http", "entropy"];
+pub const PARTS: [&str; 9] = ["sizes", "start", "fleet", "crowd", "costs", "memory", "http", "tcp", "entropy"];
 
 /// Runs the named parts (all, if none is named) and gives the table.
 pub fn run(subjects: &Subjects, parts: &[String]) -> Result<String> {
@@ -64,6 +65,7 @@ pub fn run(subjects: &Subjects, parts: &[String]) -> Result<String> {
             "crowd" => fleet::crowds(subjects)?,
             "costs" => costs::rows(subjects)?,
             "memory" => memory::rows(subjects)?,
+            "tcp" => tcp::rows(subjects),
             "entropy" => entropy::rows(subjects)?,
             _ => http::rows(subjects)?,
         });

@@ -10,6 +10,8 @@ pub struct Subjects {
     pub tool: PathBuf,
     /// The load generator.
     pub load: PathBuf,
+    /// The other end of `bench/programs/bulk`.
+    pub bulk: PathBuf,
     /// The Linux guest's first process.
     pub init: PathBuf,
     /// Downloads and scratch files.

@@ -23,6 +23,7 @@ Examples:
   ampoule run examples/web --publish 80:8080     serve the guest's port 8080 on the host's port 80
   ampoule run web.img --on qemu --memory 32M     boot a built image under QEMU
   ampoule run web.img --detach --name web        the same in the background; then ps, logs, stop, kill, rm
+  ampoule test                                   run a project's own tests in machines
   ampoule inspect web.img                        what is in it, and what it may do
 
 Exit status: the guest's own; 2 for a wrong command line or image, 1 where the work failed.";
@@ -36,8 +37,12 @@ pub enum Command {
     Build(Build),
     /// Run an image, building it first where a package is named
     Run(Run),
+    /// Run a project's own tests in machines
+    Test(Test),
     /// List the machines that run in the background
     Ps(Ps),
+    /// Show what the machines in the background use and do, live
+    Top(Top),
     /// Show what a machine in the background has printed
     Logs(Logs),
     /// Stop machines in the background, killing what does not stop
@@ -166,6 +171,10 @@ pub struct Run {
     /// Run nothing: print what its two processes give up, and what they keep
     #[arg(long, conflicts_with = "detach")]
     pub explain_jail: bool,
+    /// When it has ended, show what its start took, phase by phase; with a file, also write that for Chrome's trace viewer
+    /// and Perfetto
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "detach")]
+    pub timeline: Option<Option<PathBuf>>,
     /// How to build it, where a package is named.
     #[command(flatten)]
     pub options: BuildOptions,
@@ -225,6 +234,36 @@ pub enum Machine {
     Q35,
 }
 
+/// `ampoule test`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "ampoule test [OPTIONS] [CARGO-TEST-OPTIONS] [-- TEST-OPTIONS]",
+    after_help = "\
+Examples:
+  ampoule test                         all tests of the package in this folder
+  ampoule test --on kvm -p web --lib   the unit tests of one package, each program in a virtual machine
+  ampoule test parser -- --nocapture   tests with \"parser\" in their names, and what they print
+  ampoule test --release --doc         the tests in its documentation
+
+It is `cargo test`, with each test program linked with the library OS and run in a machine of its own. All options but these
+are cargo's, see `cargo test --help`. A machine may listen and connect anywhere, has 1 GiB of memory or what the package's
+manifest says if that is more, and finds the environment that a test finds on Linux, except LD_* and TMPDIR."
+)]
+pub struct Test {
+    /// What to run them on
+    #[arg(long, value_enum, default_value_t)]
+    pub on: On,
+    /// Which of QEMU's machines
+    #[arg(long, value_enum, default_value_t)]
+    pub machine: Machine,
+    /// RAM of each machine
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<u64>,
+    /// Cargo's words.
+    #[arg(last = true, hide = true)]
+    pub cargo: Vec<OsString>,
+}
+
 /// `ampoule ps`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -241,6 +280,27 @@ pub struct Ps {
     /// Print a JSON array
     #[arg(long)]
     pub json: bool,
+}
+
+/// `ampoule top`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule top                    a table that is drawn afresh each second, until Ctrl-C
+  ampoule top --every 10         each ten seconds
+  ampoule top | cat              not on a terminal: one table, over one second
+  ampoule top --count 60 >> log  a table a second for a minute
+
+Memory is the resident memory of the machine and of the tool that keeps it, shared pages in parts. IN and OUT are what the
+network device carries: frames on a TAP interface, reads and writes of the host's sockets otherwise. Exits are those of the
+virtual CPU. What the machine itself would have to say is unknown under QEMU, and written as a dash.")]
+pub struct Top {
+    /// Seconds between two tables; each is about the time since the last
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub every: u32,
+    /// How many tables; default: without end on a terminal, otherwise one
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: Option<u32>,
 }
 
 /// `ampoule logs`.

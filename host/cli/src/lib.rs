@@ -27,6 +27,7 @@ use clap::Parser;
 /// The tool, given its command line from the program's name on. Returns the status to exit with: the guest's own where a
 /// guest ran, 2 for a wrong command line or image, 1 for any other failure.
 pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    commands::timeline::started();
     if let Some(status) = build::perform_as_wrapper() {
         return status;
     }
@@ -34,9 +35,15 @@ pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(status);
     }
     let words: Vec<OsString> = command_line.into_iter().collect();
+    if let Some(status) = commands::test::take_runner_role(&words) {
+        return status;
+    }
+    if let Some(status) = commands::test::take_rustdoc_role(&words) {
+        return status;
+    }
     let command = match arguments::Run::quick(&words) {
         Some(run) => arguments::Command::Run(run),
-        None => match arguments::Arguments::try_parse_from(words) {
+        None => match arguments::Arguments::try_parse_from(commands::test::sorted(words)) {
             Ok(arguments) => arguments.command,
             Err(error) => error.exit(),
         },

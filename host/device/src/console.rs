@@ -22,6 +22,7 @@ pub struct Console {
     input: Input,
     /// An input buffer that waits for bytes.
     waiting: Option<Chain>,
+    has_written: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Console {
             && system::epoll_add(input_set, 0, EPOLL_IN, 0) == 0;
         // What epoll refuses (EPERM) never blocks; what is no descriptor at all gives EBADF, and that is the end.
         let input = if watched { Input::Empty } else { Input::File };
-        Self { queues, ram, input_set, input, waiting: None }
+        Self { queues, ram, input_set, input, waiting: None, has_written: false }
     }
 
     /// Serves one queue; an unknown number is ignored.
@@ -69,6 +70,11 @@ impl Console {
         Ok(self.kick(QUEUE_OUTPUT)?.and(self.kick(QUEUE_ERROR)?).and(self.kick(QUEUE_INPUT)?))
     }
 
+    /// Has something come out?
+    pub fn has_written(&self) -> bool {
+        self.has_written
+    }
+
     /// The event of standard input came.
     pub fn input_event(&mut self) {
         if self.input == Input::Empty {
@@ -80,6 +86,7 @@ impl Console {
         while let Some(chain) = self.queues[queue].take()? {
             for buffer in chain.readable() {
                 let from = self.ram.buffer(buffer)?;
+                self.has_written = true;
                 write_all(self.input_set, descriptor, from, buffer.length as usize);
             }
             self.queues[queue].complete(chain.head(), 0);

@@ -11,13 +11,16 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod console;
+pub mod control;
 pub mod hostnet;
 mod memory;
 pub mod net;
 mod nonsense;
 mod queue;
 pub mod system;
+mod traffic;
 
 pub use memory::{OutOfRam, Plain, Ram, bytes_of, value_of};
 pub use nonsense::{Nonsense, What};
 pub use queue::Served;
+pub use traffic::Traffic;

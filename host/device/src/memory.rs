@@ -139,7 +139,7 @@ unsafe impl Plain for abi::hostnet::EventHeader {}
 const _: () = {
     use abi::hostnet::{Address, EventHeader, Request, Response, SendHeader, SendStatus};
     assert!(size_of::<Address>() == 24 && size_of::<Request>() == 40 && size_of::<Response>() == 40);
-    assert!(size_of::<SendHeader>() == 40 && size_of::<SendStatus>() == 8 && size_of::<EventHeader>() == 64);
+    assert!(size_of::<SendHeader>() == 64 && size_of::<SendStatus>() == 8 && size_of::<EventHeader>() == 68);
 };
 
 #[cfg(test)]

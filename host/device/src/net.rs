@@ -5,7 +5,7 @@
 //! looks into a frame. What the interface cannot take is lost, as on any link.
 
 use crate::system::{self, EPOLL_EDGE, EPOLL_IN, errno};
-use crate::{Nonsense, Ram, Served, What};
+use crate::{Nonsense, Ram, Served, Traffic, What};
 use abi::ring::{Buffer, Chain, Device};
 
 /// Queue number: frames to the guest (§5.1.2).
@@ -27,6 +27,7 @@ pub struct Net {
     is_readable: bool,
     /// A taken buffer for which there was no frame.
     spare: Option<Chain>,
+    traffic: Traffic,
 }
 
 impl Net {
@@ -34,7 +35,14 @@ impl Net {
     /// here and never later; `None` if it cannot be watched.
     pub fn new(queues: [Device; 2], ram: Ram, interface: i32, events: i32, token: u64) -> Option<Self> {
         let is_watched = system::epoll_add(events, interface, EPOLL_IN | EPOLL_EDGE, token) == 0;
-        is_watched.then_some(Self { queues, ram, interface, is_readable: true, spare: None })
+        is_watched.then_some(Self {
+            queues,
+            ram,
+            interface,
+            is_readable: true,
+            spare: None,
+            traffic: Traffic::default(),
+        })
     }
 
     /// Serves one queue; an unknown number is ignored.
@@ -63,11 +71,17 @@ impl Net {
         self.is_readable = true;
     }
 
+    /// What went through.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
     fn transmit(&mut self) -> Result<Served, What> {
         while let Some(chain) = self.queues[QUEUE_TRANSMIT].take()? {
             let frame = one(chain.readable()).filter(|b| b.length > HEADER).ok_or(What::Chain)?;
             let from = self.ram.buffer(&frame)?;
             while system::write(self.interface, from, frame.length as usize) == -(errno::EINTR as isize) {}
+            self.traffic.send(frame.length - HEADER);
             self.queues[QUEUE_TRANSMIT].complete(chain.head(), 0);
         }
         Ok(Served::publish(&mut self.queues[QUEUE_TRANSMIT]))
@@ -81,7 +95,10 @@ impl Net {
             // SAFETY: `ram` bounds the bytes to guest memory.
             let got = unsafe { system::read(self.interface, into, buffer.length as usize) };
             match u32::try_from(got) {
-                Ok(length) if length > HEADER => self.queues[QUEUE_RECEIVE].complete(chain.head(), length),
+                Ok(length) if length > HEADER => {
+                    self.traffic.receive(length - HEADER);
+                    self.queues[QUEUE_RECEIVE].complete(chain.head(), length);
+                }
                 other => {
                     // Nothing there, or the interface is gone for good; a new edge says more.
                     self.is_readable = other.is_ok_and(|length| length > 0) || got == -(errno::EINTR as isize);

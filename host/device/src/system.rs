@@ -7,6 +7,7 @@
 //! The functions take raw addresses because what they name is guest memory; the kernel checks it and says `EFAULT`.
 //! None needs thread-local storage.
 
+use crate::control::Control;
 use abi::hostnet::Address;
 use core::arch::global_asm;
 
@@ -252,25 +253,27 @@ struct Vector {
 }
 
 /// Receives a datagram without waiting: its full length, of which `length` bytes at most are at `buffer`, or a negative
-/// errno; and the sender.
+/// errno; the sender; and what came along.
 ///
 /// # Safety
 /// As for [`read`].
-pub unsafe fn receive_datagram(socket: i32, buffer: *mut u8, length: usize) -> (isize, SocketAddress) {
+pub unsafe fn receive_datagram(socket: i32, buffer: *mut u8, length: usize) -> (isize, SocketAddress, Control) {
     const MSG_TRUNC_DONTWAIT: usize = 0x20 | 0x40;
     let mut sender = SocketAddress::empty();
+    let mut control = Control::empty();
     let mut vector = Vector { base: buffer, length };
     let mut header = MessageHeader {
         name: &raw mut sender.bytes as *mut u8,
         name_length: 28,
         vectors: &raw mut vector,
         vector_count: 1,
-        control: core::ptr::null_mut(),
-        control_length: 0,
+        control: control.room().as_mut_ptr(),
+        control_length: control.room().len(),
         flags: 0,
     };
     let got = call(number::RECVMSG, socket as usize, &raw mut header as usize, MSG_TRUNC_DONTWAIT, 0, 0);
-    (got, sender)
+    control.cut(if got < 0 { 0 } else { header.control_length });
+    (got, sender, control)
 }
 
 /// Receives a message from a UNIX socket, waiting for it: its length (or a negative errno) and a descriptor, if one came

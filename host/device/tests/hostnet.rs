@@ -36,7 +36,7 @@ impl Control for Prepared {
         Ok(())
     }
 
-    fn send_to(&mut self, _: u32, _: &Address, _: *const u8, _: usize, _: bool) -> Answer {
+    fn send_to(&mut self, _: &SendHeader, _: *const u8, _: bool) -> Answer {
         Answer::error(13)
     }
 }
@@ -127,7 +127,7 @@ impl Bench {
         while let Ok(Some(used)) = self.drivers[QUEUE_EVENTS].take_used() {
             let at = 0x4_0000 + usize::from(used.head) * EVENT_BUFFER;
             let bytes = self.ram[at..at + used.length as usize].to_vec();
-            out.push((value_of(&bytes).unwrap(), bytes[64..].to_vec()));
+            out.push((value_of(&bytes).unwrap(), bytes[size_of::<EventHeader>()..].to_vec()));
             self.post(used.head.into());
         }
         out

@@ -32,6 +32,7 @@
 //! machines/NAME/lock        held by the supervisor for its life
 //! machines/NAME/state.json  what the machine is; replaced as a whole (`record`)
 //! machines/NAME/log, log.1  what it printed, at most the last 2 MiB (`log`)
+//! machines/NAME/counters    what it has done, as the monitor says
 //! ```
 #![forbid(unsafe_code)]
 
@@ -50,6 +51,7 @@ pub mod start;
 mod starting;
 mod store;
 pub mod supervisor;
+pub mod usage;
 
 pub use error::Error;
 pub use machine::{Machine, State, Stopped};
@@ -64,3 +66,7 @@ const FILE_MODE: u32 = 0o1600;
 const ROLE: &str = "AMPOULE_DETACHED";
 /// The image that a supervised machine runs: built and found by the one who started it.
 const IMAGE: &str = "AMPOULE_DETACHED_IMAGE";
+/// The folder of a supervised machine.
+const FOLDER: &str = "AMPOULE_DETACHED_FOLDER";
+/// The file of a machine's counters, in its folder.
+const COUNTERS: &str = "counters";

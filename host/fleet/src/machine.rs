@@ -7,7 +7,8 @@ use rustix::process::{Pid, Signal};
 
 use crate::life::{self, Holder};
 use crate::log::Reader;
-use crate::process::Process;
+use crate::process::{Process, start_ticks};
+use crate::usage::Usage;
 use crate::{Error, Name, Record, clock};
 
 /// How long a machine that was killed may take to end.
@@ -152,6 +153,19 @@ impl Machine {
     /// Where the newest part of that is.
     pub fn log_path(&self) -> PathBuf {
         crate::log::current(&self.folder)
+    }
+
+    /// Where its counters are, if its monitor keeps any.
+    pub fn counters_path(&self) -> PathBuf {
+        self.folder.join(crate::COUNTERS)
+    }
+
+    /// What its processes use now, the runner and what it has started; `None` where it does not run.
+    pub fn usage(&self) -> Option<Usage> {
+        let runner = self.record.runner.filter(|_| self.state == State::Running)?;
+        // The runner is not reaped while the supervisor lives; a number that came to be another's tells by its start.
+        let pid = Pid::from_raw(runner.pid).filter(|pid| start_ticks(*pid) == Some(runner.start_ticks))?;
+        Usage::of_tree(pid)
     }
 
     /// Signals the runner. One that has ended, or ends, needs no signal.

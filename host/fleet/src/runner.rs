@@ -2,13 +2,15 @@
 //!
 //! In a process that has no supervisor all of this does nothing.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use crate::link::{Event, Link};
-use crate::{Error, IMAGE};
+use crate::{COUNTERS, Error, FILE_MODE, FOLDER, IMAGE};
 
 /// What the role's variable begins with; the supervisor's process number follows.
 pub(crate) const ROLE: &str = "runner:";
@@ -31,6 +33,15 @@ pub(crate) fn become_one(pid: &str) -> Result<(), Error> {
 pub fn image() -> Option<PathBuf> {
     SUPERVISOR.get()?;
     std::env::var_os(IMAGE).map(PathBuf::from)
+}
+
+/// Where a supervised machine is to keep its counters. The file is there.
+pub fn counters() -> Option<PathBuf> {
+    SUPERVISOR.get()?;
+    let path = PathBuf::from(std::env::var_os(FOLDER)?).join(COUNTERS);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(FILE_MODE).open(&path).ok()?;
+    Some(path)
 }
 
 /// Tells the supervisor, if there is one.

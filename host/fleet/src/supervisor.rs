@@ -5,6 +5,7 @@
 
 use std::io::{ErrorKind, PipeReader, Read};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -116,14 +117,14 @@ struct Started {
 }
 
 /// Starts the runner.
-fn spawn() -> Result<Started, Error> {
+fn spawn(folder: &Path) -> Result<Started, Error> {
     let (output, theirs) = std::io::pipe().map_err(Error::system("make a pipe"))?;
     fcntl_setfl(&output, OFlags::NONBLOCK).map_err(Error::system("read without waiting"))?;
     let second = theirs.try_clone().map_err(Error::system("copy a pipe's end"))?;
     let (events, link) = Link::pair().map_err(Error::system("make a socket pair"))?;
     let own = rustix::process::getpid().as_raw_nonzero();
     let mut command = itself();
-    command.env(crate::ROLE, format!("{}{own}", runner::ROLE));
+    command.env(crate::ROLE, format!("{}{own}", runner::ROLE)).env(crate::FOLDER, folder);
     command.stdin(Stdio::from(link)).stdout(theirs).stderr(second);
     let child = command.spawn().map_err(Error::system("start the machine's process"))?;
     // The command goes here, and with it our copies of the runner's ends.
@@ -135,7 +136,7 @@ impl Supervisor {
     fn start(claim: &Claim, record: &mut Record, plan: &Plan) -> Result<(Self, Child), Error> {
         let log = Writer::create(&claim.folder)?;
         outlive_signals().map_err(Error::system("take signals"))?;
-        let Started { mut child, output, events } = spawn()?;
+        let Started { mut child, output, events } = spawn(&claim.folder)?;
         let runner = match adopt(&child, claim, record) {
             Ok(runner) => runner,
             Err(error) => {

@@ -27,6 +27,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
         manifest: &manifest,
         exokernel: exokernel.as_deref(),
         symbols: &[],
+        files: &[],
         unwind: false,
     };
     let sealed = image::seal(&input)?;

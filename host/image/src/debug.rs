@@ -110,6 +110,21 @@ impl<'a> Symboliser<'a> {
     /// Reads a debug file; see [`read`].
     pub fn new(file: &'a [u8], digest: Option<&[u8; 32]>) -> Result<Self, DebugError> {
         let (elf, shift) = read(file, digest)?;
+        Self::with_shift(elf, shift)
+    }
+
+    /// Of a program as it was linked.
+    pub(crate) fn of_program(elf: &'a [u8]) -> Result<Self, object::read::Error> {
+        Self::with_shift(elf, 0).map_err(|error| match error {
+            DebugError::Elf(error) => error,
+            // Only `read` says anything else.
+            DebugError::NotADebugFile | DebugError::OtherImage | DebugError::Record(_) => {
+                unreachable!("a program is no debug file")
+            }
+        })
+    }
+
+    fn with_shift(elf: &'a [u8], shift: u64) -> Result<Self, DebugError> {
         let elf = ElfFile64::<object::LittleEndian>::parse(elf)?;
         let section = |id: gimli::SectionId| -> Result<_, gimli::Error> {
             let data = elf.section_by_name(id.name()).and_then(|s| s.data().ok()).unwrap_or_default();

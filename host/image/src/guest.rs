@@ -55,6 +55,13 @@ pub(crate) struct Guest {
     pub(crate) functions: Vec<(u64, u64)>,
 }
 
+/// Does this ELF file ask for a dynamic loader? Then it is the host's, and nothing that could be sealed.
+pub fn is_dynamic(file: &[u8]) -> bool {
+    let Ok(header) = Header::parse(file) else { return false };
+    let headers = header.program_headers(LE, file).unwrap_or_default();
+    headers.iter().any(|header| header.p_type(LE) == elf::PT_INTERP)
+}
+
 impl Guest {
     /// Reads and checks `file`. Without `unwind` the tables for unwinding are left out where they end their segment.
     pub(crate) fn read(file: &[u8], unwind: bool) -> Result<Guest, SealError> {

@@ -30,6 +30,7 @@ pub(crate) fn encode(header: &ImageHeader) -> Vec<u8> {
     }
     put(&mut out, &[header.argument_count, header.environment_count]);
     put(&mut out, &[header.symbols.address, header.symbols.length, header.memory, header.stack]);
+    put(&mut out, &[header.files.address, header.files.length]);
     out
 }
 
@@ -89,6 +90,7 @@ impl Words<'_> {
             symbols: self.range(),
             memory: self.word(),
             stack: self.word(),
+            files: self.range(),
         }
     }
 }
@@ -103,7 +105,7 @@ mod tests {
         let header = decode(&bytes).expect("long enough");
         assert_eq!(encode(&header), bytes);
         assert_eq!(core::mem::offset_of!(ImageHeader, digest), DIGEST.start);
-        assert_eq!(core::mem::offset_of!(ImageHeader, stack), LENGTH - 8);
+        assert_eq!(core::mem::offset_of!(ImageHeader, files), LENGTH - 16);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use crate::{elf, header, manifest, relr};
 use abi::PAGE_SIZE;
 use abi::boot::{MAX_SEGMENTS, SEGMENT_EXECUTE, SEGMENT_READ, SEGMENT_WRITE};
+use abi::files::Files;
 use abi::image::{IMAGE_MAGIC, IMAGE_VERSION, ImageHeader, ImageSegment, LinkRange};
 use abi::manifest::Manifest;
 use sha2::{Digest as _, Sha256};
@@ -98,7 +99,8 @@ impl Image {
         Ok(Image::parse_unhashed(bytes)?.bytes)
     }
 
-    fn parse_unhashed(bytes: Vec<u8>) -> Result<Image, ImageError> {
+    /// Checks an image in memory, all but its digest: for whoever has just sealed it.
+    pub fn parse_unhashed(bytes: Vec<u8>) -> Result<Image, ImageError> {
         let (header, offset) = find_header(&bytes)?;
         // Whatever else is wrong with a file of the wrong digest comes from that.
         let wrong = |error| if digest_is_right(&bytes, &header, offset) { error } else { ImageError::Digest };
@@ -147,6 +149,11 @@ impl Image {
     /// The bytes of a range of the header.
     pub fn range_bytes(&self, range: LinkRange) -> &[u8] {
         file_bytes(&self.bytes, &self.header, range).unwrap_or_default()
+    }
+
+    /// The sealed files, if there are any.
+    pub fn files(&self) -> Option<Files<'_>> {
+        Files::new(self.range_bytes(self.header.files))
     }
 
     /// Link addresses of the words to which a loader adds its base, ascending. Each lies in the file part of one segment.
@@ -255,11 +262,26 @@ fn check_segments(header: &ImageHeader, header_offset: u64) -> Result<(), ImageE
     Ok(())
 }
 
+/// Whatever a sealed file is asked for, it lies in the table, and the table in the read-only first segment.
+fn check_files(bytes: &[u8], header: &ImageHeader) -> Result<(), ImageError> {
+    use ImageError::Malformed;
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let LinkRange { address, length } = header.files;
+    if !address.is_multiple_of(PAGE_SIZE) || address + length > header.segments[0].memory_length {
+        return Err(Malformed("the sealed files are not in the first segment, or not at a page's start"));
+    }
+    let files = Files::new(bytes).ok_or(Malformed("the sealed files are no table"))?;
+    files.check().map_err(Malformed)
+}
+
 fn check_ranges(file: &[u8], header: &ImageHeader) -> Result<(), ImageError> {
     use ImageError::Malformed;
     let range = |r: LinkRange| file_bytes(file, header, r).ok_or(Malformed("a range is outside the segments"));
     range(header.manifest)?;
     range(header.symbols)?;
+    check_files(range(header.files)?, header)?;
     let strings = range(header.strings)?;
     let nul = strings.iter().filter(|b| **b == 0).count() as u64;
     let wanted = header.argument_count.checked_add(header.environment_count);

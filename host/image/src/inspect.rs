@@ -1,5 +1,6 @@
 //! What an image says of itself: segments, manifest, digest. What lies inside, [`crate::contents`] tells.
 
+use crate::files::{Listed, list};
 use crate::{Image, Sealed};
 use abi::image::ImageSegment;
 use abi::manifest::Manifest;
@@ -27,6 +28,8 @@ pub struct Report<'a> {
     pub relocations: usize,
     /// Of the sealed symbol file.
     pub symbols: u64,
+    /// The sealed files.
+    pub files: Vec<Listed>,
     /// Is an exokernel inside?
     pub exokernel: bool,
 }
@@ -50,6 +53,7 @@ pub fn inspect(image: &Image) -> Report<'_> {
         manifest: image.manifest(),
         relocations: image.relocations().len(),
         symbols: image.header().symbols.length,
+        files: image.files().map_or_else(Vec::new, |files| list(&files)),
         exokernel: image.has_exokernel(),
     }
 }

@@ -8,7 +8,7 @@
 //! ```text
 //! 0x0000  ELF header, program headers, two notes      for other people's loaders (PVH)
 //! 0x0400  the exokernel                               physical 1 MiB on
-//! page    header, manifest, strings, RELR, symbols    link address 0, read-only
+//! page    header, manifest, strings, RELR, files …     link address 0, read-only
 //!         the guest's own segments                    shifted up by the bytes before them
 //! ```
 //! A signature is no part of the file: it stands beside it ([`signature`]), so a signed image is the same image.
@@ -19,19 +19,23 @@
 pub mod contents;
 pub mod debug;
 mod elf;
+pub mod files;
 mod guest;
 mod header;
 mod image;
 pub mod inspect;
 mod manifest;
+mod reach;
 pub mod record;
 mod relr;
 mod seal;
 pub mod signature;
 mod syscalls;
 
+pub use guest::is_dynamic;
 pub use image::{Image, ImageError, is_whole};
 pub use inspect::hex;
 pub use manifest::{decode as decode_manifest, encode as encode_manifest};
+pub use reach::may_make_files;
 pub use seal::{SealError, SealInput, Sealed, seal};
 pub use syscalls::raw_system_calls;

@@ -28,6 +28,8 @@ pub struct SealInput<'a> {
     pub exokernel: Option<&'a [u8]>,
     /// The symbol file that is sealed in (see [`crate::debug::symbol_file`]), or empty.
     pub symbols: &'a [u8],
+    /// The sealed files (see [`crate::files::pack`]), or empty.
+    pub files: &'a [u8],
     /// Keep the tables for unwinding: needed with `panic = "unwind"`, dead weight without.
     pub unwind: bool,
 }
@@ -146,12 +148,13 @@ impl Info {
     /// Lays the info segment out and moves the guest up behind it.
     fn build(guest: &mut Guest, input: &SealInput<'_>) -> Result<(Info, u64), SealError> {
         let mut bytes = vec![0; header::LENGTH];
-        let mut put = |content: &[u8]| {
-            bytes.resize(bytes.len().next_multiple_of(8), 0);
+        let mut put_at = |alignment: u64, content: &[u8]| {
+            bytes.resize(bytes.len().next_multiple_of(alignment as usize), 0);
             let range = LinkRange { address: bytes.len() as u64, length: content.len() as u64 };
             bytes.extend_from_slice(content);
             range
         };
+        let mut put = |content: &[u8]| put_at(8, content);
         let strings = manifest::strings(input.manifest).map_err(SealError::Nul)?;
         let mut header = ImageHeader {
             magic: IMAGE_MAGIC,
@@ -172,6 +175,9 @@ impl Info {
             Some((address, _)) => LinkRange { address, length },
             None => put(&vec![0; length as usize]),
         };
+        if !input.files.is_empty() {
+            header.files = put_at(PAGE_SIZE, input.files);
+        }
         let shift = (bytes.len() as u64).next_multiple_of(guest.alignment.max(PAGE_SIZE));
         if guest.alignment > IMAGE_ALIGN {
             return Err(SealError::BadSegment(0));

@@ -108,7 +108,7 @@ fn what_cannot_be_sealed_is_named() {
 
     assert!(matches!(sealed(b"\x7fELF"), Err(SealError::Elf(_))));
     let small = Manifest { memory: 4096, ..manifest() };
-    let input = SealInput { elf: guest(), manifest: &small, exokernel: None, symbols: &[], unwind: false };
+    let input = SealInput { elf: guest(), manifest: &small, exokernel: None, symbols: &[], files: &[], unwind: false };
     assert!(matches!(seal(&input), Err(SealError::Memory { .. })));
     let nul = Manifest { arguments: vec!["a\0b".into()], ..manifest() };
     let input = SealInput { manifest: &nul, ..input };

@@ -9,6 +9,7 @@
 //! is in [`sockets`].
 
 mod backtrace;
+mod counters;
 mod error;
 pub mod jail;
 pub mod kvm;
@@ -19,7 +20,9 @@ pub mod process;
 pub mod qemu;
 pub mod sockets;
 mod tap;
+pub mod timeline;
 
+pub use counters::Counters;
 pub use error::Error;
 pub use network::{Network, Station, Tap};
 pub use options::{Backend, Notice, Options, Outcome, Program, Publish};

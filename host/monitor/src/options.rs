@@ -1,6 +1,7 @@
 //! What the operator says about one run, and what became of it.
 
 use crate::Network;
+use crate::timeline::Timeline;
 use abi::image::ImageHeader;
 use abi::manifest::{Manifest, Protocol};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -38,6 +39,10 @@ pub struct Options {
     pub notify: Option<fn(&Notice)>,
     /// The image's debug file, by which backtraces get names. It need not exist.
     pub debug: Option<PathBuf>,
+    /// A file to make, in which the machine keeps its [`Counters`](crate::Counters) up to date. Not under QEMU.
+    pub counters: Option<PathBuf>,
+    /// Where to note how far the machine has come.
+    pub timeline: Option<Timeline>,
     /// Deliver a slice this often (ns) whatever the guest asks for. For tests of pre-emption; the guest's own slices
     /// end with the kernel's tick, some 4 ms.
     pub preempt_ns: Option<u64>,
@@ -54,6 +59,8 @@ impl Default for Options {
             network: Network::Own,
             notify: None,
             debug: None,
+            counters: None,
+            timeline: None,
             preempt_ns: None,
         }
     }

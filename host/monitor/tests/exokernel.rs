@@ -77,6 +77,7 @@ fn image() -> &'static Path {
             manifest: &manifest,
             exokernel: Some(&exokernel),
             symbols: &[],
+            files: &[],
             unwind: false,
         })
         .expect("the probe can be sealed");

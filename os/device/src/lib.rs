@@ -28,7 +28,9 @@ pub mod testing;
 
 pub use console::{Console, Input, Stream};
 pub use entropy::Entropy;
-pub use frames::{Capabilities, Checksum, Frames};
+pub use frames::{Capabilities, Frames, Offload};
 pub use hook::{console, entropy, frames, host_sockets};
 pub use host_sockets::{HostSockets, Incoming, Sent};
-pub use stack::{Error, Family, How, Kind, Option_ as SocketOption, Ready, Received, Resolved, SocketId, Stack, Watch};
+pub use stack::{
+    Ancillary, Error, Family, How, Kind, Option_ as SocketOption, Ready, Received, Resolved, SocketId, Stack, Watch,
+};

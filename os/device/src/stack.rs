@@ -2,6 +2,7 @@
 //!
 //! Nothing here blocks. Whoever wants to wait sets a [`Watch`], reads [`Stack::ready`], and parks.
 
+use abi::manifest::Protocol;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -26,6 +27,16 @@ pub enum Kind {
     Stream,
     /// UDP.
     Datagram,
+}
+
+impl Kind {
+    /// As the manifest calls it.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Kind::Stream => Protocol::Tcp,
+            Kind::Datagram => Protocol::Udp,
+        }
+    }
 }
 
 /// Which direction to shut down.
@@ -104,6 +115,29 @@ pub trait Stack: Sync {
     fn send(&self, socket: SocketId, bytes: &[u8], to: Option<SocketAddr>) -> Result<usize, Error>;
     /// Receives; 0 is the end of a stream. With `peek` the bytes stay. For a datagram also its full length and sender.
     fn receive(&self, socket: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error>;
+    /// [`Stack::send`] of a datagram with what goes along. A stack that knows nothing of classes and sources does without.
+    fn send_with(
+        &self,
+        socket: SocketId,
+        bytes: &[u8],
+        to: Option<SocketAddr>,
+        ancillary: &Ancillary,
+    ) -> Result<usize, Error> {
+        if ancillary.segment == 0 {
+            return self.send(socket, bytes, to);
+        }
+        let mut datagrams = bytes.chunks(ancillary.segment.into());
+        if let Some(first) = datagrams.next() {
+            self.send(socket, first, to)?;
+        }
+        // What finds no room is lost, as datagrams may be: the caller could not send it alone.
+        datagrams.try_for_each(|datagram| self.send(socket, datagram, to).map(drop)).ok();
+        Ok(bytes.len())
+    }
+    /// [`Stack::receive`] of a datagram with what came along, as far as the stack knows.
+    fn receive_with(&self, socket: SocketId, buffer: &mut [u8], peek: bool) -> Result<(Received, Ancillary), Error> {
+        self.receive(socket, buffer, peek).map(|received| (received, Ancillary::default()))
+    }
     /// Ends one direction or both.
     fn shutdown(&self, socket: SocketId, how: How) -> Result<(), Error>;
     /// Closes it and forgets the number. What was sent is still delivered.
@@ -136,6 +170,17 @@ pub struct Received {
     pub full_length: usize,
     /// A datagram's sender.
     pub from: Option<SocketAddr>,
+}
+
+/// What goes with a datagram beside its bytes and its peer (RFC 3542 §6, `ip(7)`, `udp(7)`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ancillary {
+    /// Type of service or traffic class, ECN bits included. Sending, `None` is the socket's own.
+    pub class: Option<u8>,
+    /// The machine's own address: where a received datagram was sent to, where a sent one leaves from.
+    pub local: Option<IpAddr>,
+    /// Not 0: the bytes are several datagrams, each of so many bytes, the last one maybe of fewer.
+    pub segment: u16,
 }
 
 /// A name on its way to addresses.

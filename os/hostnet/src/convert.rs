@@ -1,7 +1,8 @@
 //! Addresses as the seam and as the device write them.
 
-use abi::hostnet::Address;
+use abi::hostnet::{Address, CLASS_GIVEN, EventHeader};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use device::Ancillary;
 
 /// For the device.
 pub(crate) fn to_device(address: SocketAddr) -> Address {
@@ -25,6 +26,15 @@ pub(crate) fn from_device(address: &Address) -> Option<SocketAddr> {
         IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port),
         IpAddr::V6(ip) => SocketAddrV6::new(ip, address.port, 0, address.scope).into(),
     })
+}
+
+/// What came along with a datagram.
+pub(crate) fn ancillary(header: &EventHeader) -> Ancillary {
+    Ancillary {
+        class: (header.class & CLASS_GIVEN != 0).then_some(header.class as u8),
+        local: ip_from_device(&header.local),
+        segment: header.segment,
+    }
 }
 
 /// The IP address alone.

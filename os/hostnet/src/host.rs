@@ -6,22 +6,23 @@
 //! A socket's number here is the far side's own.
 
 use abi::hostnet::{
-    Event, EventHeader, Operation, Request, Response, SEND_CREDIT, SEND_DATA, SendHeader, SendStatus, SocketOption,
+    Address, CLASS_GIVEN, Event, EventHeader, Operation, Request, Response, SEND_CREDIT, SEND_DATA, SendHeader,
+    SendStatus, SocketOption,
 };
+use abi::manifest::Policy;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use device::{
-    Error, Family, HostSockets, How, Incoming, Kind, Ready, Received, Resolved, Sent, SocketId, Stack, Watch,
+    Ancillary, Error, Family, HostSockets, How, Incoming, Kind, Ready, Received, Resolved, Sent, SocketId, Stack, Watch,
 };
 use memory::Admission;
 use sync::{Guard, SpinLock};
 
 use crate::convert;
 use crate::numbers::Numbers;
-use crate::policy::Policy;
 use crate::resolve::{Lookup, Pending};
 use crate::socket::{Arrival, Ending, Phase, Socket, UNSENT_MAX};
 
@@ -45,7 +46,7 @@ type Locked = SpinLock<Socket>;
 /// The host's sockets.
 pub struct HostNet {
     device: &'static dyn HostSockets,
-    policy: Policy,
+    policy: SpinLock<Policy>,
     admission: Admission,
     sockets: SpinLock<Numbers<Locked>>,
     /// Sockets that the driver had no room for.
@@ -62,7 +63,7 @@ impl HostNet {
     pub fn new(device: &'static dyn HostSockets, policy: Policy) -> HostNet {
         HostNet {
             device,
-            policy,
+            policy: SpinLock::new(policy),
             admission: Admission::default(),
             sockets: SpinLock::new(Numbers::new()),
             starved: SpinLock::new(Vec::new()),
@@ -84,7 +85,7 @@ impl HostNet {
                 drop(lookups);
                 if let Some(lookup) = found {
                     let addresses = lookup.finish(status, addresses);
-                    self.policy.learn(&lookup.name, &addresses);
+                    self.policy.lock().learn(&lookup.name, &addresses);
                 }
             }
         });
@@ -270,19 +271,41 @@ impl HostNet {
         }
     }
 
+    fn take(
+        &self,
+        id: SocketId,
+        buffer: &mut [u8],
+        peek: bool,
+        ancillary: Option<&mut Ancillary>,
+    ) -> Result<Received, Error> {
+        let socket = self.socket(id)?;
+        let mut state = socket.lock();
+        let got = state.receive(buffer, peek, ancillary)?;
+        self.pay(id.0, &mut state);
+        Ok(got)
+    }
+
     fn send_datagram(
         &self,
         number: u32,
         state: &mut Socket,
         bytes: &[u8],
         to: Option<SocketAddr>,
+        ancillary: &Ancillary,
     ) -> Result<usize, Error> {
         match to {
             Some(peer) if !self.may_send_to(state, peer) => return Err(Error::Errno(ACCESS)),
             None if state.peer.is_none() => return Err(Error::Errno(DESTINATION_REQUIRED)),
             _ => {}
         }
-        match self.device.send(&data_header(number, to), bytes) {
+        let source = |ip| convert::to_device(SocketAddr::new(ip, 0));
+        let header = SendHeader {
+            class: ancillary.class.map_or(0, |class| CLASS_GIVEN | u16::from(class)),
+            segment: ancillary.segment,
+            source: ancillary.local.map_or(Address::default(), source),
+            ..data_header(number, to)
+        };
+        match self.device.send(&header, bytes) {
             Sent::Done(status) => state.sent_now(bytes.len(), status).map(|_| bytes.len()),
             Sent::Queued => {
                 state.under_way += 1;
@@ -297,8 +320,9 @@ impl HostNet {
 
     /// A socket that receives from strangers may answer them; whom exactly, the far side knows.
     fn may_send_to(&self, state: &Socket, peer: SocketAddr) -> bool {
-        let listens = state.local.is_some_and(|local| self.policy.may_listen(state.kind, local.port()));
-        listens || self.policy.may_connect(state.kind, peer)
+        let listens =
+            state.local.is_some_and(|local| self.policy.lock().may_listen(state.kind.protocol(), local.port()));
+        listens || self.policy.lock().may_connect(state.kind.protocol(), peer)
     }
 }
 
@@ -340,7 +364,8 @@ impl Stack for HostNet {
 
     fn bind(&self, id: SocketId, address: SocketAddr) -> Result<(), Error> {
         let socket = self.socket(id)?;
-        if !self.policy.may_bind(socket.lock().kind, address.port()) {
+        let kind = socket.lock().kind;
+        if !self.policy.lock().may_bind(kind.protocol(), address.port()) {
             return Err(Error::Errno(ACCESS));
         }
         let address = convert::to_device(address);
@@ -372,7 +397,7 @@ impl Stack for HostNet {
             Phase::Listening => return Err(Error::Errno(INVALID)),
             _ => {}
         }
-        if !self.policy.may_connect(kind, address) {
+        if !self.policy.lock().may_connect(kind.protocol(), address) {
             return Err(Error::Errno(ACCESS));
         }
         // Before the request: its end may come as an event before the answer is looked at.
@@ -419,17 +444,32 @@ impl Stack for HostNet {
         match state.kind {
             Kind::Stream if bytes.is_empty() => Ok(0),
             Kind::Stream => self.send_stream(id.0, &mut state, bytes),
-            Kind::Datagram => self.send_datagram(id.0, &mut state, bytes, to),
+            Kind::Datagram => self.send_datagram(id.0, &mut state, bytes, to, &Ancillary::default()),
         }
+    }
+
+    fn send_with(
+        &self,
+        id: SocketId,
+        bytes: &[u8],
+        to: Option<SocketAddr>,
+        ancillary: &Ancillary,
+    ) -> Result<usize, Error> {
+        let socket = self.socket(id)?;
+        let mut state = socket.lock();
+        state.may_send()?;
+        self.send_datagram(id.0, &mut state, bytes, to, ancillary)
     }
 
     #[inline]
     fn receive(&self, id: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
-        let socket = self.socket(id)?;
-        let mut state = socket.lock();
-        let got = state.receive(buffer, peek)?;
-        self.pay(id.0, &mut state);
-        Ok(got)
+        self.take(id, buffer, peek, None)
+    }
+
+    fn receive_with(&self, id: SocketId, buffer: &mut [u8], peek: bool) -> Result<(Received, Ancillary), Error> {
+        let mut ancillary = Ancillary::default();
+        let got = self.take(id, buffer, peek, Some(&mut ancillary))?;
+        Ok((got, ancillary))
     }
 
     fn shutdown(&self, id: SocketId, how: How) -> Result<(), Error> {
@@ -532,7 +572,7 @@ impl Stack for HostNet {
 
     fn resolve(&self, name: &str, watch: Arc<dyn Watch>) -> Result<Box<dyn Resolved>, Error> {
         let name = name.strip_suffix('.').unwrap_or(name);
-        if !self.policy.may_resolve(name) {
+        if !self.policy.lock().may_resolve(name) {
             return Err(Error::Errno(ACCESS));
         }
         let token = self.tokens.fetch_add(1, Relaxed);

@@ -7,7 +7,6 @@
 //!
 //! * `socket`: one socket's queues and state, without any device
 //! * `host`: the stack: the table of sockets, requests, events
-//! * `policy`: what the manifest allows
 //! * `resolve`: names
 //!
 //! [`bytes`] is the byte queue that pipes use as well.
@@ -20,17 +19,16 @@ pub mod bytes;
 mod convert;
 mod host;
 mod numbers;
-mod policy;
 mod resolve;
 mod socket;
 #[cfg(test)]
 mod tests;
 
+use abi::manifest::{Connect, Host, Listen, Network, Policy, Protocol};
 use device::Stack;
 use sync::Once;
 
 pub use host::HostNet;
-pub use policy::Policy;
 
 /// The stack, if this machine has the host's sockets; set up on first use.
 pub fn stack() -> Option<&'static dyn Stack> {
@@ -38,11 +36,27 @@ pub fn stack() -> Option<&'static dyn Stack> {
     static REGISTERED: Once<()> = Once::new();
     let net = NET.get_or_init(|| {
         let device = device::host_sockets()?;
-        Some(HostNet::new(device, Policy::from_manifest(machine::sealed::manifest())))
+        Some(HostNet::new(device, policy()))
     });
     let net = net.as_ref()?;
     REGISTERED.get_or_init(|| thread::register_poller(net));
     Some(net)
+}
+
+/// The sealed manifest's. A guest that was never sealed has no manifest at all: then everything is left to the far side.
+fn policy() -> Policy {
+    let manifest = machine::sealed::manifest();
+    match manifest.is_empty() {
+        true => Policy::new(everything(), None),
+        false => Policy::of_sealed(manifest),
+    }
+}
+
+fn everything() -> Network {
+    let both = [Protocol::Tcp, Protocol::Udp];
+    let listen = |protocol| Listen { protocol, first_port: 0, last_port: u16::MAX };
+    let connect = |protocol| Connect { protocol, host: Host::Any, first_port: 0, last_port: u16::MAX };
+    Network { listen: both.map(listen).into(), connect: both.map(connect).into() }
 }
 
 impl thread::Poller for HostNet {

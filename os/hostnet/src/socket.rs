@@ -11,7 +11,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use device::{Error, Kind, Ready, Received, Watch};
+use device::{Ancillary, Error, Kind, Ready, Received, Watch};
 use memory::Promise;
 
 use crate::bytes::ByteQueue;
@@ -50,6 +50,7 @@ pub(crate) struct Arrival {
 
 struct Datagram {
     from: Option<SocketAddr>,
+    ancillary: Ancillary,
     full_length: usize,
     bytes: Box<[u8]>,
 }
@@ -140,7 +141,7 @@ impl Socket {
             Phase::Fresh | Phase::Connected => {
                 let ended = stream && (self.receive_ended || self.receive_shut);
                 let data = !self.received.is_empty() || !self.datagrams.is_empty();
-                set(data || ended || self.receive_shut || self.error != 0, Ready::READ);
+                set(data || ended || self.receive_shut || stream && self.error != 0, Ready::READ);
                 set(self.has_room() || self.send_shut, Ready::WRITE);
                 set(ended, Ready::READ_END);
                 set(ended && self.send_shut, Ready::HANG_UP);
@@ -166,10 +167,17 @@ impl Socket {
         core::mem::take(&mut self.error)
     }
 
-    pub(crate) fn receive(&mut self, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
+    /// What goes along is left in `ancillary` where the caller asks for it.
+    #[inline]
+    pub(crate) fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        peek: bool,
+        ancillary: Option<&mut Ancillary>,
+    ) -> Result<Received, Error> {
         match self.kind {
             Kind::Stream => self.receive_bytes(buffer, peek),
-            Kind::Datagram => self.receive_datagram(buffer, peek),
+            Kind::Datagram => self.receive_datagram(buffer, peek, ancillary),
         }
     }
 
@@ -185,8 +193,16 @@ impl Socket {
         Ok(Received { length, full_length: length, from: None })
     }
 
-    fn receive_datagram(&mut self, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
+    fn receive_datagram(
+        &mut self,
+        buffer: &mut [u8],
+        peek: bool,
+        ancillary: Option<&mut Ancillary>,
+    ) -> Result<Received, Error> {
         let Some(datagram) = self.datagrams.front() else { return self.receive_nothing() };
+        if let Some(ancillary) = ancillary {
+            *ancillary = datagram.ancillary;
+        }
         let length = datagram.bytes.len().min(buffer.len());
         buffer[..length].copy_from_slice(&datagram.bytes[..length]);
         let got = Received { length, full_length: datagram.full_length, from: datagram.from };
@@ -337,7 +353,8 @@ impl Socket {
         copy.extend_from_slice(bytes);
         let from = convert::from_device(&header.peer);
         let full_length = (header.full_length as usize).max(bytes.len());
-        self.datagrams.push_back(Datagram { from, full_length, bytes: copy.into_boxed_slice() });
+        let ancillary = convert::ancillary(header);
+        self.datagrams.push_back(Datagram { from, ancillary, full_length, bytes: copy.into_boxed_slice() });
         true
     }
 

@@ -1,14 +1,14 @@
 //! The stack over a scripted far side.
 
 use abi::hostnet::*;
-use abi::manifest::{Connect, Host, Listen, Network, Protocol};
+use abi::manifest::{Connect, Host, Listen, Network, Policy, Protocol};
 use device::{Error, Family, HostSockets, How, Incoming, Kind, Ready, Sent, SocketId, Stack, Watch};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::{HostNet, Policy};
+use crate::HostNet;
 
 /// How the far side treats sends.
 #[derive(Clone, Copy, PartialEq)]
@@ -124,7 +124,7 @@ fn machine(mode: Mode) -> (&'static FarSide, HostNet) {
         done: VecDeque::new(),
     };
     let far: &'static FarSide = Box::leak(Box::new(FarSide(Mutex::new(state))));
-    (far, HostNet::new(far, Policy::new(network())))
+    (far, HostNet::new(far, Policy::new(network(), None)))
 }
 
 fn address(text: &str) -> SocketAddr {

@@ -9,7 +9,6 @@ pub(crate) const ENOMEM: c_int = 12;
 pub(crate) const EACCES: c_int = 13;
 pub(crate) const EFAULT: c_int = 14;
 pub(crate) const EBUSY: c_int = 16;
-pub(crate) const ENODEV: c_int = 19;
 pub(crate) const EINVAL: c_int = 22;
 pub(crate) const ERANGE: c_int = 34;
 pub(crate) const EDEADLK: c_int = 35;

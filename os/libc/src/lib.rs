@@ -12,6 +12,7 @@ extern crate alloc;
 // The drivers define the device hooks that services call.
 extern crate virtio as _;
 
+mod argument;
 pub mod calendar;
 pub mod copy;
 pub mod dl;
@@ -22,7 +23,10 @@ pub mod exit;
 mod fd;
 mod fs;
 pub mod heap;
+mod interfaces;
+mod io;
 pub mod math;
+mod message;
 pub mod mmap;
 mod netdb;
 pub mod number;
@@ -38,4 +42,6 @@ pub mod string;
 mod syscall;
 pub mod system;
 pub mod time;
+mod transfer;
 pub mod unwind;
+pub mod users;

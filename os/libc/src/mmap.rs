@@ -1,14 +1,16 @@
-//! mmap and its family: anonymous memory only, from the page allocator.
+//! mmap and its family, from the page allocator.
 //!
 //! There is no address space to reserve beyond the machine's memory, so every mapping is memory, and code cannot be made
-//! (`EACCES`). Files cannot be mapped (`ENODEV`), but where panics unwind a private mapping is a copy: std maps the sealed
-//! symbol file for its backtraces, and only such an image has a file.
+//! (`EACCES`). A shared mapping of a file is the file's own memory, and so is one of a sealed file that is only read; any
+//! other private mapping of a file is a copy. Where there are no files ([`crate::fs`]) they cannot be mapped (`ENODEV`),
+//! but for the sealed symbol file that std maps for its backtraces where panics unwind.
 
 use crate::errno;
 use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 use memory::pages;
+use posix::names::Memory;
 
 const PROT_WRITE: c_int = 2;
 const PROT_EXEC: c_int = 4;
@@ -44,11 +46,15 @@ pub extern "C" fn mmap64(
         return failed(errno::EINVAL);
     }
     let is_file = flags & MAP_ANONYMOUS == 0;
-    if is_file && (!HAS_FILES || flags & MAP_PRIVATE == 0) {
-        return failed(errno::ENODEV);
-    }
     if protection & PROT_EXEC != 0 {
         return failed(errno::EACCES);
+    }
+    if is_file {
+        match map_file(fd, offset, length, protection, flags) {
+            Ok(None) => {}
+            Ok(Some(address)) => return address as *mut c_void,
+            Err(error) => return failed(error.0),
+        }
     }
     let Some(run) = pages::allocate(length) else { return failed(errno::ENOMEM) };
     if is_file
@@ -64,6 +70,26 @@ pub extern "C" fn mmap64(
         let _ = mprotect(run.as_ptr().cast(), length, protection);
     }
     run.as_ptr().cast()
+}
+
+/// The place of a mapping that needs no copy, if this is one.
+fn map_file(
+    fd: c_int,
+    offset: i64,
+    length: usize,
+    protection: c_int,
+    flags: c_int,
+) -> Result<Option<usize>, posix::errno::Errno> {
+    use posix::errno::Errno;
+    let shared = flags & MAP_PRIVATE == 0;
+    match crate::fs::names() {
+        Some(names) => {
+            let mapping = posix::names::Mapping { shared, write: protection & PROT_WRITE != 0 };
+            names.map(fd, offset, length, mapping)
+        }
+        None if HAS_FILES && !shared => Ok(None),
+        None => Err(Errno::NODEV),
+    }
 }
 
 /// Fills a mapping from a file; what lies behind its end stays zero.
@@ -95,6 +121,11 @@ pub extern "C" fn mmap(
     mmap64(address, length, protection, flags, fd, offset)
 }
 
+/// What memory of a file a mapping begins with, if it does.
+fn of_file(address: *mut c_void) -> Option<Memory> {
+    crate::fs::names()?.memory(address as usize)
+}
+
 fn in_arena(address: usize, length: usize) -> bool {
     let arena = &machine::boot().arena;
     let start = arena.address.0 as usize;
@@ -110,6 +141,9 @@ fn in_arena(address: usize, length: usize) -> bool {
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
 pub unsafe extern "C" fn munmap(address: *mut c_void, length: usize) -> c_int {
     let rounded = length.checked_next_multiple_of(PAGE).unwrap_or(0);
+    if rounded != 0 && crate::fs::names().is_some_and(|names| names.unmap(address as usize, rounded)) {
+        return 0;
+    }
     let Some(run) = NonNull::new(address.cast()).filter(|_| rounded != 0 && in_arena(address as usize, rounded)) else {
         return errno::fail(errno::EINVAL);
     };
@@ -128,6 +162,13 @@ pub extern "C" fn mprotect(address: *mut c_void, length: usize, protection: c_in
     let rounded = length.checked_next_multiple_of(PAGE).unwrap_or(0);
     if protection & PROT_EXEC != 0 {
         return errno::fail(errno::EACCES);
+    }
+    match of_file(address) {
+        // What is sealed stays as it is.
+        Some(Memory::Sealed) if protection & PROT_WRITE != 0 => return errno::fail(errno::EACCES),
+        // Files are written to by way of the same pages.
+        Some(_) => return 0,
+        None => {}
     }
     if !in_arena(address as usize, rounded) {
         return errno::fail(errno::EINVAL);
@@ -160,6 +201,10 @@ pub unsafe extern "C" fn mremap(address: *mut c_void, old: usize, new: usize, fl
             munmap(address.byte_add(new), old - new);
             return address;
         }
+        // A file's memory has the file's neighbours.
+        if of_file(address).is_some() {
+            return failed(errno::ENOMEM);
+        }
         if pages::grow(run, old, new) {
             run.add(old).write_bytes(0, new - old);
             return address;
@@ -180,7 +225,7 @@ pub unsafe extern "C" fn mremap(address: *mut c_void, old: usize, new: usize, fl
 /// The range is mapped.
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
 pub unsafe extern "C" fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int {
-    if advice == 4 && in_arena(address as usize, length) {
+    if advice == 4 && in_arena(address as usize, length) && of_file(address).is_none() {
         // SAFETY: the caller's mapping.
         unsafe { address.cast::<u8>().write_bytes(0, length) };
     }
@@ -199,7 +244,7 @@ pub extern "C" fn munlock(_address: *const c_void, _length: usize) -> c_int {
     0
 }
 
-/// POSIX msync: there are no files behind mappings.
+/// POSIX msync: a shared mapping is the file itself.
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
 pub extern "C" fn msync(_address: *mut c_void, _length: usize, _flags: c_int) -> c_int {
     0

@@ -292,20 +292,6 @@ door! {
     fn __res_init() -> c_int {
         0
     }
-
-    /// Linux `if_nametoindex`: interfaces have no names here.
-    fn if_nametoindex(_name: *const c_char) -> c_uint {
-        set_errno(Errno(19));
-        0
-    }
-
-    /// BSD `getifaddrs`.
-    fn getifaddrs(_list: *mut *mut c_void) -> c_int {
-        give_int(Err(Errno::NOSYS))
-    }
-
-    /// BSD `freeifaddrs`.
-    fn freeifaddrs(_list: *mut c_void) {}
 }
 
 #[cfg(test)]

@@ -1,49 +1,29 @@
 //! Sockets: addresses and messages as C writes them.
 #![cfg_attr(not(ampoule_image), allow(dead_code, reason = "only an image has the C names"))]
 
-use super::fd::{
-    Piece, bytes, done, door, gather, give, give_int, pieces, put, put_pair, room, scatter, value, write_pieces,
-};
-use super::poll::{Time, deadline_of};
+use super::fd::{bytes, done, door, give, give_int, put, put_pair, room, value};
 use core::ffi::{c_int, c_uint, c_void};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use posix::errno::{Errno, Result};
-use posix::file::{CLOSE_ON_EXEC, NON_BLOCKING, Open};
-use posix::socket::{AF_INET, AF_INET6, AF_UNIX, Address, DO_NOT_WAIT, Received, STREAM, TRUNCATED};
+use posix::file::{CLOSE_ON_EXEC, NON_BLOCKING};
+use posix::socket::{AF_INET, AF_INET6, AF_UNIX, Address, TRUNCATED};
 use posix::table::table;
+use posix::unix::named::NAME_MAX;
 
 const AF_UNSPEC: u32 = 0;
-/// The longest `struct sockaddr` here, `sockaddr_in6`.
-pub(crate) const ADDRESS_MAX: usize = 28;
-/// A scattered receive goes through a buffer of at most this size.
-const SCATTER_MAX: usize = 64 << 10;
-
-/// `struct msghdr`.
-#[repr(C)]
-pub(crate) struct Message {
-    name: *mut c_void,
-    name_length: c_uint,
-    pieces: *mut Piece,
-    piece_count: usize,
-    control: *mut c_void,
-    control_length: usize,
-    flags: c_int,
-}
-
-/// `struct mmsghdr`.
-#[repr(C)]
-pub(crate) struct CountedMessage {
-    message: Message,
-    length: c_uint,
-}
+/// The longest `struct sockaddr` here, `sockaddr_un`.
+pub(crate) const ADDRESS_MAX: usize = 2 + NAME_MAX;
 
 /// An address as `struct sockaddr_in` or `sockaddr_in6`: its bytes and their number.
 pub(crate) fn encode(address: Address) -> ([u8; ADDRESS_MAX], usize) {
     let mut wire = [0; ADDRESS_MAX];
     let length = match address {
-        Address::Unix => {
-            wire[..2].copy_from_slice(&(AF_UNIX as u16).to_ne_bytes());
-            2
+        Address::Unix(number) => {
+            let (family, name) = wire.split_at_mut(2);
+            family.copy_from_slice(&(AF_UNIX as u16).to_ne_bytes());
+            let length = name.first_chunk_mut().map_or(0, |name| posix::unix::named::name_of(number, name));
+            // A path ends with a NUL (`unix(7)`, "Pathname sockets").
+            2 + length + usize::from(length > 0 && name[0] != 0 && length < NAME_MAX)
         }
         Address::Inet(SocketAddr::V4(v4)) => {
             wire[..2].copy_from_slice(&(AF_INET as u16).to_ne_bytes());
@@ -83,6 +63,13 @@ pub(crate) fn decode(wire: &[u8]) -> Result<(u32, Option<SocketAddr>)> {
     Ok((family, address))
 }
 
+/// The name in a `sockaddr_un`, if it is one: a path to its NUL, an abstract name to its end, or nothing.
+fn unix_name(wire: &[u8]) -> Option<&[u8]> {
+    let name = wire.strip_prefix(&(AF_UNIX as u16).to_ne_bytes())?;
+    let end = name.iter().position(|&byte| byte == 0).filter(|&end| end > 0).unwrap_or(name.len());
+    name.get(..end.min(NAME_MAX))
+}
+
 /// An internet address from the caller; others are `EAFNOSUPPORT`.
 unsafe fn internet(address: *const c_void, length: c_uint) -> Result<SocketAddr> {
     // SAFETY: the caller's contract.
@@ -91,16 +78,20 @@ unsafe fn internet(address: *const c_void, length: c_uint) -> Result<SocketAddr>
 }
 
 /// A destination from the caller, if there is one.
-unsafe fn destination(address: *const c_void, length: c_uint) -> Result<Option<Address>> {
+pub(crate) unsafe fn destination(address: *const c_void, length: c_uint) -> Result<Option<Address>> {
     if address.is_null() || length == 0 {
         return Ok(None);
+    }
+    // SAFETY: the caller's contract.
+    if let Some(name) = unix_name(unsafe { bytes(address, length as usize) }?) {
+        return posix::unix::named::address_of(name).map(Some);
     }
     // SAFETY: the caller's contract.
     unsafe { internet(address, length) }.map(|a| Some(Address::Inet(a)))
 }
 
 /// Gives the caller an address, cut to his room, and its true length.
-unsafe fn put_address(room_at: *mut c_void, length: *mut c_uint, address: Option<Address>) -> Result<()> {
+pub(crate) unsafe fn put_address(room_at: *mut c_void, length: *mut c_uint, address: Option<Address>) -> Result<()> {
     if room_at.is_null() || length.is_null() {
         return Ok(());
     }
@@ -122,7 +113,10 @@ fn split(kind: c_int) -> (u32, u32, bool) {
 
 pub(crate) fn do_socket(family: c_int, kind: c_int, protocol: c_int) -> Result<i64> {
     let (kind, flags, close_on_exec) = split(kind);
-    let file = posix::inet::socket(family as u32, kind, protocol as u32, flags)?;
+    let file = match family as u32 {
+        AF_UNIX => posix::unix::named::socket(kind, flags),
+        family => posix::inet::socket(family, kind, protocol as u32, flags),
+    }?;
     table().insert(file, close_on_exec).map(i64::from)
 }
 
@@ -141,6 +135,10 @@ pub(crate) unsafe fn do_socketpair(family: c_int, kind: c_int, ends: *mut [c_int
 pub(crate) unsafe fn do_bind(fd: c_int, address: *const c_void, length: c_uint) -> Result<i64> {
     let file = table().get(fd)?;
     // SAFETY: the caller's contract.
+    if let Some(name) = unix_name(unsafe { bytes(address, length as usize) }?) {
+        return done(file.socket()?.bind_name(name));
+    }
+    // SAFETY: the caller's contract.
     done(file.socket()?.bind(unsafe { internet(address, length) }?))
 }
 
@@ -151,7 +149,11 @@ pub(crate) fn do_listen(fd: c_int, backlog: c_int) -> Result<i64> {
 pub(crate) unsafe fn do_connect(fd: c_int, address: *const c_void, length: c_uint) -> Result<i64> {
     let file = table().get(fd)?;
     // SAFETY: the caller's contract.
-    let (family, address) = decode(unsafe { bytes(address, length as usize) }?)?;
+    let wire = unsafe { bytes(address, length as usize) }?;
+    let (family, address) = decode(wire)?;
+    if let Some(name) = unix_name(wire) {
+        return done(posix::socket::connect_name(&file, name));
+    }
     match address {
         None if family == AF_UNSPEC => done(file.socket()?.disconnect()),
         None => Err(Errno::AFNOSUPPORT),
@@ -252,96 +254,6 @@ pub(crate) unsafe fn do_recv(
     Ok(if flags as u32 & TRUNCATED != 0 { got.full_length } else { got.length } as i64)
 }
 
-/// Receives into scattered room.
-///
-/// # Safety
-/// As for [`room`], for each piece.
-pub(crate) unsafe fn receive_pieces(file: &Open, pieces: &[Piece], flags: u32) -> Result<Received> {
-    if let [piece] = pieces {
-        // SAFETY: passed on to the caller.
-        return posix::socket::receive(file, unsafe { room(piece.base, piece.length) }?, flags);
-    }
-    let total = pieces.iter().fold(0usize, |sum, p| sum.saturating_add(p.length)).min(SCATTER_MAX);
-    let mut buffer = alloc::vec::Vec::new();
-    buffer.try_reserve_exact(total).map_err(|_| Errno::NOBUFS)?;
-    buffer.resize(total, 0);
-    let got = posix::socket::receive(file, &mut buffer, flags)?;
-    // SAFETY: passed on to the caller.
-    unsafe { scatter(pieces, &buffer[..got.length]) }?;
-    Ok(got)
-}
-
-pub(crate) unsafe fn do_recvmsg(fd: c_int, message: *mut Message, flags: c_int) -> Result<i64> {
-    let file = table().get(fd)?;
-    // SAFETY: the caller's contract: null, or a message of his own.
-    let message = unsafe { message.as_mut() }.ok_or(Errno::FAULT)?;
-    // SAFETY: the caller's contract.
-    let got = unsafe { receive_pieces(&file, pieces(message.pieces, message.piece_count)?, flags as u32) }?;
-    // SAFETY: the caller's contract.
-    unsafe { put_address(message.name, &raw mut message.name_length, got.from) }?;
-    message.control_length = 0;
-    let truncated = got.full_length > got.length;
-    message.flags = if truncated { TRUNCATED as c_int } else { 0 };
-    Ok(if flags as u32 & TRUNCATED != 0 { got.full_length } else { got.length } as i64)
-}
-
-pub(crate) unsafe fn do_sendmsg(fd: c_int, message: *const Message, flags: c_int) -> Result<i64> {
-    let file = table().get(fd)?;
-    // SAFETY: the caller's contract: null, or a message of his own.
-    let message = unsafe { message.as_ref() }.ok_or(Errno::FAULT)?;
-    // SAFETY: the caller's contract.
-    let (pieces, to) =
-        unsafe { (pieces(message.pieces, message.piece_count)?, destination(message.name, message.name_length)?) };
-    let mut send = |part: &[u8]| posix::socket::send(&file, part, to, flags as u32);
-    let sent = if file.socket()?.family_and_type().1 == STREAM {
-        // SAFETY: the caller's contract.
-        unsafe { write_pieces(pieces, &mut send) }
-    } else {
-        // SAFETY: the caller's contract.
-        send(&unsafe { gather(pieces) }?)
-    };
-    sent.map(|n| n as i64)
-}
-
-pub(crate) unsafe fn do_sendmmsg(fd: c_int, messages: *mut CountedMessage, count: c_uint, flags: c_int) -> Result<i64> {
-    for i in 0..count as usize {
-        // SAFETY: the caller's contract: `count` messages of his own.
-        let entry = unsafe { messages.wrapping_add(i).as_mut() }.ok_or(Errno::FAULT)?;
-        // SAFETY: as above.
-        match unsafe { do_sendmsg(fd, &entry.message, flags) } {
-            Ok(sent) => entry.length = sent as c_uint,
-            Err(error) if i == 0 => return Err(error),
-            Err(_) => return Ok(i as i64),
-        }
-    }
-    Ok(count.into())
-}
-
-/// The deadline is looked at once, before the first message: later ones never wait.
-pub(crate) unsafe fn do_recvmmsg(
-    fd: c_int,
-    messages: *mut CountedMessage,
-    count: c_uint,
-    flags: c_int,
-    timeout: *const Time,
-) -> Result<i64> {
-    const WAIT_FOR_ONE: c_int = 0x10000;
-    // SAFETY: the caller's contract.
-    unsafe { deadline_of(timeout) }?;
-    for i in 0..count as usize {
-        let more = if i > 0 && flags & WAIT_FOR_ONE != 0 { DO_NOT_WAIT as c_int } else { 0 };
-        // SAFETY: the caller's contract: `count` messages of his own.
-        let entry = unsafe { messages.wrapping_add(i).as_mut() }.ok_or(Errno::FAULT)?;
-        // SAFETY: as above.
-        match unsafe { do_recvmsg(fd, &raw mut entry.message, flags & !WAIT_FOR_ONE | more) } {
-            Ok(got) => entry.length = got as c_uint,
-            Err(error) if i == 0 => return Err(error),
-            Err(_) => return Ok(i as i64),
-        }
-    }
-    Ok(count.into())
-}
-
 door! {
     /// POSIX `socket`.
     fn socket(family: c_int, kind: c_int, protocol: c_int) -> c_int {
@@ -440,31 +352,6 @@ door! {
         give(unsafe { do_recv(fd, buffer, count, flags, from, from_length) }) as isize
     }
 
-    /// POSIX `sendmsg`. Control data is not sent.
-    fn sendmsg(fd: c_int, message: *const Message, flags: c_int) -> isize {
-        // SAFETY: the caller's contract.
-        give(unsafe { do_sendmsg(fd, message, flags) }) as isize
-    }
-
-    /// POSIX `recvmsg`. There is never control data.
-    fn recvmsg(fd: c_int, message: *mut Message, flags: c_int) -> isize {
-        // SAFETY: the caller's contract.
-        give(unsafe { do_recvmsg(fd, message, flags) }) as isize
-    }
-
-    /// Linux `sendmmsg`.
-    fn sendmmsg(fd: c_int, messages: *mut CountedMessage, count: c_uint, flags: c_int) -> c_int {
-        // SAFETY: the caller's contract.
-        give_int(unsafe { do_sendmmsg(fd, messages, count, flags) })
-    }
-
-    /// Linux `recvmmsg`.
-    fn recvmmsg(
-        fd: c_int, messages: *mut CountedMessage, count: c_uint, flags: c_int, timeout: *mut Time,
-    ) -> c_int {
-        // SAFETY: the caller's contract.
-        give_int(unsafe { do_recvmmsg(fd, messages, count, flags, timeout) })
-    }
 }
 
 #[cfg(test)]

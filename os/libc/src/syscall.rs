@@ -12,8 +12,8 @@
 
 use super::fd::{give, set_errno};
 use super::poll::Time;
-use super::{epoll, fd, fs, poll, signal, socket};
-use crate::{exit, mmap, time};
+use super::{epoll, fd, fs, message, poll, signal, socket};
+use crate::{exit, mmap, time, transfer};
 use core::ffi::{c_int, c_long};
 use core::sync::atomic::AtomicU32;
 use posix::errno::{Errno, Result};
@@ -55,6 +55,7 @@ unsafe fn futex(a: &Arguments) -> Result<i64> {
     let word = unsafe { (a[0] as *const AtomicU32).as_ref() }.ok_or(Errno::FAULT)?;
     let count = a[2] as u32;
     match operation {
+        1 if count == 1 => Ok(futex::wake_one(word).into()),
         1 => Ok(futex::wake(word, count).into()),
         10 if a[5] as u32 == 0 => Err(Errno::INVAL),
         10 => Ok(futex::wake_bits(word, count, a[5] as u32).into()),
@@ -143,58 +144,97 @@ pub(crate) unsafe extern "C" fn ampoule_syscall_all(number: usize, a: &Arguments
     raw(found.unwrap_or(Err(Errno::NOSYS)))
 }
 
+/// `AT_FDCWD`, `AT_REMOVEDIR`, `AT_SYMLINK_NOFOLLOW`
+const CWD: c_int = -100;
+const REMOVE_DIRECTORY: c_int = 0x200;
+const NO_FOLLOW: c_int = 0x100;
+
 /// Descriptors and names.
 unsafe fn files(number: usize, a: &Arguments) -> Option<Result<i64>> {
     let int = |i: usize| a[i] as c_int;
     // SAFETY: the caller's contract, for each of the calls.
     Some(unsafe {
         match number {
-            2 => fs::do_open(a[0] as *const _, int(1)),
-            4 | 6 => fs::do_stat(a[0] as *const _, a[1] as *mut _),
+            2 => fs::do_open(a[0] as *const _, int(1), a[2] as u32),
+            4 => fs::do_stat(a[0] as *const _, a[1] as *mut _),
+            6 => fs::do_lstat(a[0] as *const _, a[1] as *mut _),
             5 => fs::do_fstat(int(0), a[1] as *mut _),
             7 => poll::do_poll(a[0] as *mut _, a[1] as u64, poll::deadline_ms(int(2))),
             8 => fd::do_lseek(int(0), a[1] as i64, int(2)),
             16 => fd::do_ioctl(int(0), a[1] as u64, a[2] as *mut _),
             17 => fd::do_pread(int(0), a[1] as *mut _, a[2], a[3] as i64),
-            18 => fd::do_pwrite(int(0)),
+            18 => fd::do_pwrite(int(0), a[1] as *const _, a[2], a[3] as i64),
             19 => fd::do_readv(int(0), a[1] as *const _, int(2)),
             20 => fd::do_writev(int(0), a[1] as *const _, int(2)),
-            21 => fs::do_access(a[0] as *const _, int(1)),
+            21 => fs::do_faccessat(CWD, a[0] as *const _, int(1), 0),
             22 => fd::do_pipe2(a[0] as *mut _, 0),
             32 => fd::do_dup(int(0)),
             33 => fd::do_dup3(int(0), int(1), 0, Ok(int(1).into())),
             72 => fd::do_fcntl(int(0), int(1), a[2] as u64),
-            73 => fd::do_fcntl(int(0), 3, 0).map(|_| 0),
             74 | 75 => fs::do_sync(int(0)),
-            77 | 91 | 93 => fs::change_open(int(0)),
+            40 => transfer::do_sendfile(int(0), int(1), a[2] as *mut _, a[3]),
+            73 => fs::do_flock(int(0), int(1)),
+            76 => fs::do_truncate(a[0] as *const _, a[1] as i64),
+            77 => fs::do_ftruncate(int(0), a[1] as i64),
             79 => fs::do_getcwd(a[0] as *mut _, a[1]),
             80 => fs::do_chdir(a[0] as *const _),
-            83 | 133 => fs::create(a[0] as *const _),
-            86 | 88 => fs::create(a[1] as *const _),
-            76 | 82 | 84 | 87 | 90 | 92 | 94 => fs::change(a[0] as *const _),
-            89 => fs::do_readlink(a[0] as *const _, a[1] as *mut _, a[2]),
-            217 => fs::do_getdents(int(0)),
+            81 => fs::do_fchdir(int(0)),
+            82 => fs::do_renameat2(CWD, a[0] as *const _, CWD, a[1] as *const _, 0),
+            83 => fs::do_mkdirat(CWD, a[0] as *const _, a[1] as u32),
+            84 => fs::do_unlinkat(CWD, a[0] as *const _, REMOVE_DIRECTORY),
+            85 => fs::do_open(a[0] as *const _, 0o1101, a[1] as u32),
+            86 => fs::do_linkat(CWD, a[0] as *const _, CWD, a[1] as *const _, 0),
+            87 => fs::do_unlinkat(CWD, a[0] as *const _, 0),
+            88 => fs::do_symlinkat(a[0] as *const _, CWD, a[1] as *const _),
+            89 => fs::do_readlinkat(CWD, a[0] as *const _, a[1] as *mut _, a[2]),
+            90 => fs::do_fchmodat(CWD, a[0] as *const _, a[1] as u32, 0),
+            91 => fs::do_fchmod(int(0), a[1] as u32),
+            92 => fs::do_fchownat(CWD, a[0] as *const _, (a[1] as u32, a[2] as u32), 0),
+            93 => fs::do_fchown(int(0), a[1] as u32, a[2] as u32),
+            94 => fs::do_fchownat(CWD, a[0] as *const _, (a[1] as u32, a[2] as u32), NO_FOLLOW),
+            95 => Ok(fs::umask(a[0] as u32).into()),
+            133 => fs::do_mknodat(CWD, a[0] as *const _, a[1] as u32),
+            137 => fs::do_statfs(a[0] as *const _, a[1] as *mut _),
+            138 => fs::do_fstatfs(int(0), a[1] as *mut _),
+            217 => fs::do_getdents(int(0), a[1] as *mut _, a[2]),
             213 => epoll::do_epoll_create(0),
             232 => epoll::do_epoll_wait(int(0), a[1] as *mut _, int(2), poll::deadline_ms(int(3))),
             233 => epoll::do_epoll_ctl(int(0), int(1), int(2), a[3] as *const _),
-            257 => fs::do_openat(int(0), a[1] as *const _, int(2)),
-            258 => fs::create(a[1] as *const _),
-            260 | 263 | 264 | 268 | 280 => fs::change(a[1] as *const _),
+            257 => fs::do_openat(int(0), a[1] as *const _, int(2), a[3] as u32),
+            258 => fs::do_mkdirat(int(0), a[1] as *const _, a[2] as u32),
+            259 => fs::do_mknodat(int(0), a[1] as *const _, a[2] as u32),
+            260 => fs::do_fchownat(int(0), a[1] as *const _, (a[2] as u32, a[3] as u32), int(4)),
             262 => fs::do_fstatat(int(0), a[1] as *const _, a[2] as *mut _, int(3)),
-            265 => fs::create(a[3] as *const _),
-            267 => fs::do_readlink(a[1] as *const _, a[2] as *mut _, a[3]),
-            269 | 439 => fs::do_access(a[1] as *const _, int(2)),
+            263 => fs::do_unlinkat(int(0), a[1] as *const _, int(2)),
+            264 => fs::do_renameat2(int(0), a[1] as *const _, int(2), a[3] as *const _, 0),
+            265 => fs::do_linkat(int(0), a[1] as *const _, int(2), a[3] as *const _, int(4)),
+            266 => fs::do_symlinkat(a[0] as *const _, int(1), a[2] as *const _),
+            267 => fs::do_readlinkat(int(0), a[1] as *const _, a[2] as *mut _, a[3]),
+            268 => fs::do_fchmodat(int(0), a[1] as *const _, a[2] as u32, 0),
+            269 => fs::do_faccessat(int(0), a[1] as *const _, int(2), 0),
             271 => poll::do_ppoll(a[0] as *mut _, a[1] as u64, a[2] as *const _),
             281 => epoll::do_epoll_wait(int(0), a[1] as *mut _, int(2), poll::deadline_ms(int(3))),
+            277 => fs::do_sync(int(0)),
+            280 => fs::do_utimensat(int(0), a[1] as *const _, a[2] as *const _, int(3)),
             283 => epoll::do_timerfd_create(int(0), int(1)),
             284 => fd::do_eventfd(a[0] as u32, 0),
+            285 => fs::do_fallocate(int(0), int(1), a[2] as i64, a[3] as i64),
             286 => epoll::do_timerfd_settime(int(0), int(1), a[2] as *const _, a[3] as *mut _),
             287 => epoll::do_timerfd_gettime(int(0), a[1] as *mut _),
             290 => fd::do_eventfd(a[0] as u32, int(1)),
             291 => epoll::do_epoll_create(int(0)),
             292 => fd::do_dup3(int(0), int(1), int(2), Err(Errno::INVAL)),
             293 => fd::do_pipe2(a[0] as *mut _, int(1)),
+            295 => fd::do_preadv(int(0), a[1] as *const _, int(2), a[3] as i64),
+            296 => fd::do_pwritev(int(0), a[1] as *const _, int(2), a[3] as i64),
+            306 => posix::table::table().get(int(0)).map(|_| 0),
+            316 => fs::do_renameat2(int(0), a[1] as *const _, int(2), a[3] as *const _, a[4] as u32),
+            326 => {
+                let (from, to) = ((int(0), a[1] as *mut _), (int(2), a[3] as *mut _));
+                transfer::do_copy_file_range(from, to, a[4], a[5] as u32)
+            }
             436 => fd::do_close_range(a[0] as u32, a[1] as u32, int(2)),
+            439 => fs::do_faccessat(int(0), a[1] as *const _, int(2), int(3)),
             441 => epoll::do_epoll_pwait2(int(0), a[1] as *mut _, int(2), a[3] as *const _),
             _ => return None,
         }
@@ -211,8 +251,8 @@ unsafe fn sockets(number: usize, a: &Arguments) -> Option<Result<i64>> {
             43 => socket::do_accept(int(0), a[1] as *mut _, a[2] as *mut _, 0),
             44 => socket::do_send(int(0), a[1] as *const _, a[2], int(3), a[4] as *const _, a[5] as u32),
             45 => socket::do_recv(int(0), a[1] as *mut _, a[2], int(3), a[4] as *mut _, a[5] as *mut _),
-            46 => socket::do_sendmsg(int(0), a[1] as *const _, int(2)),
-            47 => socket::do_recvmsg(int(0), a[1] as *mut _, int(2)),
+            46 => message::do_sendmsg(int(0), a[1] as *const _, int(2)),
+            47 => message::do_recvmsg(int(0), a[1] as *mut _, int(2)),
             48 => socket::do_shutdown(int(0), int(1)),
             49 => socket::do_bind(int(0), a[1] as *const _, a[2] as u32),
             50 => socket::do_listen(int(0), int(1)),
@@ -222,8 +262,8 @@ unsafe fn sockets(number: usize, a: &Arguments) -> Option<Result<i64>> {
             54 => socket::do_setsockopt(int(0), int(1), int(2), a[3] as *const _, a[4] as u32),
             55 => socket::do_getsockopt(int(0), int(1), int(2), a[3] as *mut _, a[4] as *mut _),
             288 => socket::do_accept(int(0), a[1] as *mut _, a[2] as *mut _, int(3)),
-            299 => socket::do_recvmmsg(int(0), a[1] as *mut _, a[2] as u32, int(3), a[4] as *const _),
-            307 => socket::do_sendmmsg(int(0), a[1] as *mut _, a[2] as u32, int(3)),
+            299 => message::do_recvmmsg(int(0), a[1] as *mut _, a[2] as u32, int(3), a[4] as *const _),
+            307 => message::do_sendmmsg(int(0), a[1] as *mut _, a[2] as u32, int(3)),
             _ => return None,
         }
     })

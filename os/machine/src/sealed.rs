@@ -1,4 +1,4 @@
-//! What the image carries for the guest to read: the sealed manifest and the sealed symbol file.
+//! What the image carries for the guest to read: the sealed manifest, symbol file and files.
 
 use abi::boot::Bytes;
 
@@ -10,6 +10,11 @@ pub fn manifest() -> &'static [u8] {
 /// The sealed symbol file (ELF), or nothing.
 pub fn symbols() -> &'static [u8] {
     bytes(&crate::boot().symbols)
+}
+
+/// The sealed files ([`abi::files::Files`]), or nothing.
+pub fn files() -> &'static [u8] {
+    bytes(&crate::boot().files)
 }
 
 fn bytes(bytes: &'static Bytes) -> &'static [u8] {

@@ -70,6 +70,12 @@ unsafe impl Source for Pages {
     }
 }
 
+/// What talc takes for a block of so many bytes: those and a word, in whole units. Left out, a heap of small blocks would seem
+/// to have a third of its memory free when it has none.
+const fn taken(bytes: usize) -> usize {
+    (bytes + size_of::<usize>()).next_multiple_of(talc::base::CHUNK_UNIT)
+}
+
 struct Heap {
     talc: Talc<Pages, DefaultBinning>,
     cache: Cache,
@@ -93,7 +99,7 @@ impl Heap {
             // SAFETY: the cache's blocks came from talc with this layout.
             let gave = cache.empty(|start, bytes| unsafe {
                 talc.deallocate(start.as_ptr(), Layout::from_size_align_unchecked(bytes, ALIGN));
-                *out -= bytes;
+                *out -= taken(bytes);
             });
             if gave {
                 // SAFETY: as above.
@@ -101,7 +107,7 @@ impl Heap {
             }
         }
         if start.is_some() {
-            self.out += layout.size();
+            self.out += taken(layout.size());
         }
         start
     }
@@ -110,7 +116,7 @@ impl Heap {
 /// Bytes that the heap has taken from the pages and nobody uses, in pieces of any size.
 pub fn free_bytes() -> usize {
     let heap = HEAP.lock();
-    heap.talc.source.bytes - heap.out
+    heap.talc.source.bytes.saturating_sub(heap.out)
 }
 
 static EXHAUSTED: AtomicBool = AtomicBool::new(false);
@@ -200,7 +206,7 @@ pub unsafe fn free(pointer: *mut u8) {
             let mut heap = HEAP.lock();
             if before as usize != ALIGN || !heap.cache.keep(start, bytes) {
                 heap.talc.deallocate(start, Layout::from_size_align_unchecked(bytes, before as usize));
-                heap.out -= bytes;
+                heap.out -= taken(bytes);
             }
         }
     }

@@ -11,8 +11,10 @@ mod cache;
 pub mod heap;
 pub mod pages;
 mod runs;
+mod shared;
 
 pub use admission::{Admission, Promise};
+pub use shared::Shared;
 
 /// How much is left for whoever asks next, in bytes: free pages, and what the heap holds that nobody uses (a heap that has
 /// grown keeps its pages). Not necessarily in one piece.

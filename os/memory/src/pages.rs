@@ -2,6 +2,7 @@
 
 use crate::runs::{PAGE, Runs, Taken};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicPtr, Ordering};
 use sync::{Guard, SpinLock};
 
 static RUNS: SpinLock<Runs> = SpinLock::new(Runs::empty());
@@ -19,7 +20,23 @@ fn runs() -> Guard<'static, Runs> {
 
 fn take(bytes: usize) -> Option<(Taken, usize)> {
     let bytes = bytes.max(1).checked_next_multiple_of(PAGE)?;
-    Some((runs().take(bytes)?, bytes))
+    let taken = runs().take(bytes);
+    Some((taken.or_else(|| if reclaim() { runs().take(bytes) } else { None })?, bytes))
+}
+
+static RECLAIM: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Has `give_back` called when there is no run that is long enough: whoever keeps pages in case they are wanted again gives
+/// them back with [`free`], and says whether there were any. It MUST NOT allocate.
+pub fn on_shortage(give_back: fn() -> bool) {
+    RECLAIM.store(give_back as *mut (), Ordering::Relaxed);
+}
+
+#[cold]
+fn reclaim() -> bool {
+    let give_back = RECLAIM.load(Ordering::Relaxed);
+    // SAFETY: only `on_shortage` stores here, and it stores a `fn() -> bool`.
+    !give_back.is_null() && unsafe { core::mem::transmute::<*mut (), fn() -> bool>(give_back) }()
 }
 
 /// `bytes`, rounded up to pages, in one piece and zeroed; `None` if there is no such piece.

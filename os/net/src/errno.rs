@@ -19,9 +19,15 @@ pub(crate) const EISCONN: Error = Error::Errno(106);
 pub(crate) const ENOTCONN: Error = Error::Errno(107);
 pub(crate) const EALREADY: Error = Error::Errno(114);
 
+/// Nobody receives there any more.
+pub(crate) const PIPE: i32 = 32;
 /// A reset by the peer.
 pub(crate) const ECONNRESET: i32 = 104;
 /// Nobody answered.
 pub(crate) const ETIMEDOUT: i32 = 110;
 /// Nobody listens there.
 pub(crate) const ECONNREFUSED: i32 = 111;
+/// There is no way to the host.
+pub(crate) const EHOSTUNREACH: i32 = 113;
+/// There is no way to its network.
+pub(crate) const ENETUNREACH_NUMBER: i32 = 101;

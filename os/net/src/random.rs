@@ -4,6 +4,8 @@
 //! rounds where the result is visible to others). The key comes from the boot's seed, so a test that fixes the seed gets
 //! the same run again.
 
+use core::net::{IpAddr, SocketAddr};
+
 /// A secret key and a counter.
 pub(crate) struct Random {
     key: [u64; 4],
@@ -44,10 +46,32 @@ impl Random {
 }
 
 impl HashKey {
+    /// The hash of an address.
+    pub(crate) fn address(&self, address: IpAddr) -> u32 {
+        self.hash([fold_address(address)])
+    }
+
+    /// The hash of a connection: our end, the other end.
+    pub(crate) fn flow(&self, local: SocketAddr, remote: SocketAddr) -> u32 {
+        let ports = u64::from(local.port()) << 16 | u64::from(remote.port());
+        self.hash([ports, fold_address(local.ip()), fold_address(remote.ip())])
+    }
+
     /// The hash of some words.
     pub(crate) fn hash<const N: usize>(&self, words: [u64; N]) -> u32 {
         let mixed = words.into_iter().fold(self.0[0], |hash, word| fold(hash ^ word, self.0[1].rotate_left(17) ^ word));
         (mixed ^ mixed >> 32) as u32
+    }
+}
+
+/// An address in one word; the hash's key makes up for IPv6's halves meeting.
+fn fold_address(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(v4) => u64::from(v4.to_bits()),
+        IpAddr::V6(v6) => {
+            let bits = v6.to_bits();
+            (bits >> 64) as u64 ^ (bits as u64).rotate_left(1) | 1 << 63
+        }
     }
 }
 

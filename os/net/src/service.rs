@@ -5,15 +5,15 @@
 
 use crate::errno::EACCES;
 use crate::inet::{Answer, Inet, Network, World};
-use crate::policy::Policy;
 use crate::random::Random;
+use crate::time::Instant;
+use abi::manifest::{Policy, Protocol};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use device::{Error, Family, Frames, How, Kind, Ready, Received, Resolved, SocketId, SocketOption, Stack, Watch};
-use smoltcp::time::Instant;
 use sync::{Once, SpinLock};
 use thread::{Poller, WaitQueue};
 
@@ -65,7 +65,7 @@ impl Service {
         Self {
             frames,
             inet: SpinLock::new(inet),
-            policy: SpinLock::new(Policy::from_manifest(machine::sealed::manifest())),
+            policy: SpinLock::new(Policy::of_sealed(machine::sealed::manifest())),
         }
     }
 
@@ -84,7 +84,7 @@ fn world(frames: &'static dyn Frames) -> World<'static> {
 }
 
 fn now() -> Instant {
-    Instant::from_micros((machine::clock::monotonic_ns() / 1000) as i64)
+    Instant::from_micros(machine::clock::monotonic_ns() / 1000)
 }
 
 /// The boot's seed is others' as well: a seed of our own, from which theirs cannot be told.
@@ -116,7 +116,7 @@ impl Poller for Service {
 
     fn deadline(&self) -> Option<u64> {
         let at = self.inet.lock().deadline()?;
-        Some((at.total_micros().max(0) as u64).saturating_mul(1000))
+        Some(at.micros().saturating_mul(1000))
     }
 }
 
@@ -127,20 +127,20 @@ impl Stack for Service {
 
     fn bind(&self, socket: SocketId, address: SocketAddr) -> Result<(), Error> {
         let kind = self.inet.lock().kind(socket)?;
-        self.allowed(|policy| policy.may_bind(kind, address.port()))?;
+        self.allowed(|policy| policy.may_bind(kind.protocol(), address.port()))?;
         self.inet.lock().bind(socket, address)
     }
 
     fn listen(&self, socket: SocketId, backlog: u32) -> Result<(), Error> {
         let port = self.inet.lock().local(socket)?.port();
-        self.allowed(|policy| policy.may_listen(Kind::Stream, port))?;
+        self.allowed(|policy| policy.may_listen(Protocol::Tcp, port))?;
         self.inet.lock().listen(socket, backlog)
     }
 
     fn connect(&self, socket: SocketId, address: SocketAddr) -> Result<(), Error> {
         let kind = self.inet.lock().kind(socket)?;
         let disconnects = kind == Kind::Datagram && address.port() == 0 && address.ip().is_unspecified();
-        self.allowed(|policy| disconnects || policy.may_connect(kind, address))?;
+        self.allowed(|policy| disconnects || policy.may_connect(kind.protocol(), address))?;
         self.inet.lock().connect(self.world(), socket, address)
     }
 
@@ -153,7 +153,7 @@ impl Stack for Service {
         // A datagram to an address of its own: from a port that is open to strangers anybody may be answered.
         if let Some(to) = to.filter(|_| inet.kind(socket) == Ok(Kind::Datagram)) {
             let port = inet.local(socket)?.port();
-            self.allowed(|policy| policy.may_listen(Kind::Datagram, port) || policy.may_connect(Kind::Datagram, to))?;
+            self.allowed(|policy| policy.may_listen(Protocol::Udp, port) || policy.may_connect(Protocol::Udp, to))?;
         }
         inet.send(self.world(), socket, bytes, to)
     }
@@ -183,7 +183,7 @@ impl Stack for Service {
     }
 
     fn option(&self, socket: SocketId, option: SocketOption) -> Result<u32, Error> {
-        self.inet.lock().option(socket, option)
+        self.inet.lock().option(self.world(), socket, option)
     }
 
     fn ready(&self, socket: SocketId) -> Ready {

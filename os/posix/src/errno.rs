@@ -40,6 +40,10 @@ numbers! {
     FAULT = 14;
     /// file exists
     EXIST = 17;
+    /// the two names are on different file systems
+    XDEV = 18;
+    /// no such device, or one that cannot be mapped
+    NODEV = 19;
     /// not a directory
     NOTDIR = 20;
     /// is a directory

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::epoll::Epoll;
 use crate::errno::{Errno, Result};
 use crate::events;
+use crate::names::Node;
 use crate::observe::Observers;
 use crate::patience;
 use crate::socket::Socket;
@@ -46,6 +47,8 @@ pub enum Kind<'a> {
     Socket(&'a dyn Socket),
     /// An epoll instance.
     Epoll(&'a Arc<Epoll>),
+    /// A file or directory of the tree.
+    Node(&'a dyn Node),
     /// A timer.
     Timer(&'a Arc<Timer>),
 }
@@ -145,6 +148,9 @@ impl Description {
         let changeable = NON_BLOCKING | APPEND;
         let kept = self.flags() & !changeable;
         self.flags.store(kept | flags & changeable, Relaxed);
+        if let Kind::Node(node) = self.file.kind() {
+            node.set_append(flags & APPEND != 0);
+        }
     }
 
     /// Is `O_NONBLOCK` set?

@@ -6,7 +6,8 @@
 //! * `observe`, `epoll`, `poll`, `patience`: who is told when a file becomes ready
 //! * `pipe`, `unix`, `eventfd`, `timerfd`, `special`, `console`: files that stay in the machine
 //! * `socket`, `inet`, `options`, `resolve`: sockets over the machine's loopback and its network
-//! * `path`, `stat`: names and attributes
+//! * `path`, `stat`: names and attributes, as far as every machine has them
+//! * `names`, `files`, `regular`, `directory`, `fifo`: files that are sealed in or made, over [`fs`]
 //! * `signal`: the bookkeeping of signals
 //!
 //! Files say what they are ready for and never block; a file that becomes readier pushes that to its observers. So
@@ -16,13 +17,18 @@
 
 extern crate alloc;
 
+pub mod ancillary;
 pub mod console;
+mod directory;
 pub mod epoll;
 pub mod errno;
 pub mod eventfd;
 pub mod events;
+mod fifo;
 pub mod file;
+pub mod files;
 pub mod inet;
+pub mod names;
 pub mod observe;
 pub mod options;
 mod outside;
@@ -30,6 +36,7 @@ pub mod path;
 mod patience;
 pub mod pipe;
 pub mod poll;
+mod regular;
 pub mod resolve;
 pub mod signal;
 pub mod socket;

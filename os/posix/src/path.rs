@@ -1,5 +1,6 @@
-//! Names of files. A machine has a read-only, nearly empty root: the devices that programs expect, and the image itself
-//! where it carries symbols. All else is not there (`ENOENT`), and nothing can be made (`EROFS`).
+//! Names of files, as far as every machine has them: a read-only, nearly empty root with the devices that programs expect,
+//! and the image itself where it carries symbols. All else is not there (`ENOENT`), and nothing can be made (`EROFS`).
+//! Where files are sealed in, or may be made, [`crate::files`] takes this one's place, and asks it what these few are.
 
 use crate::console;
 use crate::errno::{Errno, Result};
@@ -102,7 +103,10 @@ pub fn open(path: &[u8], flags: u32, random: Random) -> Result<Open> {
         _ if flags & file::DIRECTORY != 0 => return Err(Errno::NOTDIR),
         _ => {}
     }
-    let flags = flags & (ACCESS_MODE | NON_BLOCKING | file::APPEND);
+    open_node(node, flags & (ACCESS_MODE | NON_BLOCKING | file::APPEND), random)
+}
+
+fn open_node(node: Node, flags: u32, random: Random) -> Result<Open> {
     Ok(match node {
         Node::Directory => Description::open(Directory, flags),
         Node::Null => Description::open(Null, flags),
@@ -124,10 +128,39 @@ pub fn null(flags: u32) -> Result<Open> {
     }
 }
 
+/// What a machine with files finds here too.
+fn node(special: fs::Special) -> Node {
+    use fs::Special;
+    match special {
+        Special::Dev | Special::Proc | Special::ProcSelf | Special::Descriptors => Node::Directory,
+        Special::Null => Node::Null,
+        Special::Zero => Node::Zero,
+        Special::Full => Node::Full,
+        Special::Random => Node::Random,
+        Special::Console => Node::Console,
+        Special::Descriptor(fd) => Node::Descriptor(fd),
+        Special::Image => Node::Image,
+    }
+}
+
+/// Opens what [`crate::files`] found; `flags` are the description's.
+pub(crate) fn open_special(special: fs::Special, flags: u32, random: Random) -> Result<Open> {
+    open_node(node(special), flags, random)
+}
+
+/// The attributes of what [`crate::files`] found.
+pub(crate) fn status_special(special: fs::Special) -> Result<Stat> {
+    status_node(node(special))
+}
+
 /// `stat`: the attributes behind a name.
 pub fn status(path: &[u8]) -> Result<Stat> {
+    status_node(find(path)?)
+}
+
+fn status_node(node: Node) -> Result<Stat> {
     use crate::special::character;
-    Ok(match find(path)? {
+    Ok(match node {
         Node::Directory => Directory.stat(),
         Node::Null => character(1, 3),
         Node::Zero => character(1, 5),

@@ -1,5 +1,7 @@
 //! Names to addresses, for `getaddrinfo`: what is known without asking, else the network's own resolver.
 
+use abi::manifest::Names;
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -24,6 +26,32 @@ pub fn look_up(name: &str) -> Result<Vec<IpAddr>> {
     if is_local {
         return Ok(alloc::vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
+    let names = Names::of_sealed(machine::sealed::manifest()).unwrap_or_default();
+    if let Some(known) = names.hosts.iter().find(|known| known.name.eq_ignore_ascii_case(bare)) {
+        return Ok(known.addresses().collect());
+    }
+    // A name with dots is looked for as it is first, one without in the domains to search, and with a final dot nowhere
+    // else (`resolv.conf(5)`, with one dot).
+    let mut whole = Err(Errno::NXIO);
+    let dotted = bare.contains('.') || names.search.is_empty();
+    if dotted {
+        whole = ask(bare);
+    }
+    if whole != Err(Errno::NXIO) || bare.len() < name.len() {
+        return whole;
+    }
+    for domain in &names.search {
+        match ask(&format!("{bare}.{domain}")) {
+            // Not there, or not to be asked for.
+            Err(Errno::NXIO | Errno::ACCES) => {}
+            found => return found,
+        }
+    }
+    if dotted { whole } else { ask(bare) }
+}
+
+/// Asks the network's resolver, and waits for what it says.
+fn ask(name: &str) -> Result<Vec<IpAddr>> {
     let stack = inet::outer().ok_or(Errno::NETUNREACH)?;
     let watch = Arc::new(Observers::new());
     for _ in 0..ATTEMPTS {

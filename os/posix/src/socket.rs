@@ -4,7 +4,9 @@
 //! [`File`](crate::file::File), a socket only tries; the functions here add blocking.
 
 use core::net::SocketAddr;
+use device::Ancillary;
 
+use crate::ancillary::Wants;
 use crate::errno::{Errno, Result};
 use crate::file::{Description, NON_BLOCKING, Open};
 
@@ -23,6 +25,8 @@ pub const SEQUENCED: u32 = 5;
 
 /// `MSG_PEEK`: look, do not take.
 pub const PEEK: u32 = 0x2;
+/// `MSG_CTRUNC`: what came along did not fit.
+pub const CONTROL_TRUNCATED: u32 = 0x8;
 /// `MSG_TRUNC`: give a datagram's own length.
 pub const TRUNCATED: u32 = 0x20;
 /// `MSG_DONTWAIT`: as if non-blocking, for this call.
@@ -35,8 +39,8 @@ pub const WAIT_ALL: u32 = 0x100;
 pub enum Address {
     /// IPv4 or IPv6.
     Inet(SocketAddr),
-    /// A socket of this machine, without a name.
-    Unix,
+    /// A socket of this machine: its name's number ([`crate::unix::named`]), 0 without a name.
+    Unix(u32),
 }
 
 /// What a receive gave.
@@ -58,6 +62,19 @@ pub trait Socket: Send + Sync {
     fn receive(&self, buffer: &mut [u8], peek: bool) -> Result<Received>;
     /// Sends.
     fn send(&self, bytes: &[u8], to: Option<Address>) -> Result<usize>;
+    /// [`Socket::receive`] with what came along.
+    fn receive_with(&self, buffer: &mut [u8], peek: bool) -> Result<(Received, Ancillary)> {
+        self.receive(buffer, peek).map(|received| (received, Ancillary::default()))
+    }
+    /// What of that the program has asked for.
+    fn wants(&self) -> Wants {
+        Wants::default()
+    }
+    /// [`Socket::send`] of a datagram, with what goes along.
+    fn send_with(&self, bytes: &[u8], to: Option<Address>, ancillary: &Ancillary) -> Result<usize> {
+        let _ = ancillary;
+        self.send(bytes, to)
+    }
     /// Ends directions: bit 0 receiving, bit 1 sending.
     fn shutdown(&self, receive: bool, send: bool) -> Result<()>;
     /// `getsockname`
@@ -68,6 +85,16 @@ pub trait Socket: Send + Sync {
     fn bind(&self, address: SocketAddr) -> Result<()> {
         let _ = address;
         Err(Errno::OPNOTSUPP)
+    }
+    /// `bind` to a name, of a Unix socket; empty for any.
+    fn bind_name(&self, name: &[u8]) -> Result<()> {
+        let _ = name;
+        Err(Errno::AFNOSUPPORT)
+    }
+    /// `connect` to a name, of a Unix socket: [`Errno::AGAIN`] while there is no room.
+    fn connect_name(&self, name: &[u8]) -> Result<()> {
+        let _ = name;
+        Err(Errno::AFNOSUPPORT)
     }
     /// `listen`
     fn listen(&self, backlog: u32) -> Result<()> {
@@ -131,6 +158,31 @@ pub fn receive(file: &Open, buffer: &mut [u8], flags: u32) -> Result<Received> {
     Ok(got)
 }
 
+/// `recvmsg` of a datagram: also what came along.
+pub fn receive_with(file: &Open, buffer: &mut [u8], flags: u32) -> Result<(Received, Ancillary)> {
+    let socket = file.socket()?;
+    let peek = flags & PEEK != 0;
+    let mut got = match socket.receive_with(buffer, peek) {
+        Err(Errno::AGAIN) => None,
+        done => return done,
+    };
+    file.retry(non_blocking(file, flags), false, None, &mut || {
+        got = Some(socket.receive_with(buffer, peek)?);
+        Ok(0)
+    })?;
+    got.ok_or(Errno::AGAIN)
+}
+
+/// `sendmsg` of a datagram with what goes along.
+pub fn send_with(file: &Open, bytes: &[u8], to: Option<Address>, ancillary: &Ancillary, flags: u32) -> Result<usize> {
+    let socket = file.socket()?;
+    match socket.send_with(bytes, to, ancillary) {
+        Err(Errno::AGAIN) => {}
+        done => return done,
+    }
+    file.retry(non_blocking(file, flags), true, None, &mut || socket.send_with(bytes, to, ancillary))
+}
+
 /// `sendto`: all of a stream's bytes when blocking; `flags` are `MSG_*` bits.
 pub fn send(file: &Open, bytes: &[u8], to: Option<Address>, flags: u32) -> Result<usize> {
     let socket = file.socket()?;
@@ -173,4 +225,14 @@ pub fn connect(file: &Open, address: SocketAddr) -> Result<()> {
         Err(Errno::AGAIN) => Err(Errno::INPROGRESS),
         done => done.map(drop),
     }
+}
+
+/// `connect` to a name.
+pub fn connect_name(file: &Open, name: &[u8]) -> Result<()> {
+    let socket = file.socket()?;
+    match socket.connect_name(name) {
+        Err(Errno::AGAIN) => {}
+        done => return done,
+    }
+    file.retry(file.is_non_blocking(), true, None, &mut || socket.connect_name(name).map(|()| 0)).map(drop)
 }

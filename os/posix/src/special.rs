@@ -127,7 +127,7 @@ impl File for Directory {
     }
 
     fn stat(&self) -> Stat {
-        Stat { mode: stat::DIRECTORY | 0o555, size: 0, inode: 1, device: 0 }
+        Stat::special(stat::DIRECTORY | 0o555)
     }
 
     fn kind(&self) -> Kind<'_> {

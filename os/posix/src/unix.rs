@@ -1,11 +1,14 @@
 //! Socket pairs (POSIX `socketpair`, `AF_UNIX`): streams, and datagrams that keep their bounds.
 //!
-//! Programs use them to wake themselves up (tokio's signal driver) and to talk between threads. Unix sockets with names
-//! have nobody to talk to in a machine; `socket(AF_UNIX)` is refused.
+//! Programs use them to wake themselves up (tokio's signal driver) and to talk between threads. Those that are made one by
+//! one are in [`named`].
+
+pub mod named;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use sync::SpinLock;
 
 use crate::errno::{Errno, Result};
@@ -16,6 +19,7 @@ use crate::options::{self, Timeouts};
 use crate::pipe::Channel;
 use crate::socket::{AF_UNIX, Address, DATAGRAM, Received, SEQUENCED, STREAM, Socket};
 use crate::stat::{self, Stat};
+use named::Label;
 
 /// Messages that one direction of a datagram pair holds.
 const MESSAGES_MAX: usize = 256;
@@ -27,7 +31,18 @@ struct Side {
     incoming: Way,
     outgoing: Way,
     timeouts: Timeouts,
+    /// The names of this side and of the other.
+    labels: (Option<Arc<Label>>, Option<Arc<Label>>),
+    /// What both sides know of their connection: [`WAITS`], [`STANDS`] or [`REFUSED`].
+    fate: Arc<AtomicU8>,
 }
+
+/// Nobody has accepted it yet.
+const WAITS: u8 = 0;
+/// It was accepted, or needs not be.
+const STANDS: u8 = 1;
+/// The listener went before it was accepted, and nobody was told yet.
+const REFUSED: u8 = 2;
 
 /// One direction.
 #[derive(Clone)]
@@ -54,15 +69,41 @@ pub fn pair(kind: u32, flags: u32) -> Result<(Open, Open)> {
     if ![STREAM, DATAGRAM, SEQUENCED].contains(&kind) {
         return Err(Errno::SOCKTNOSUPPORT);
     }
-    let (left, right) = (Arc::new(Observers::new()), Arc::new(Observers::new()));
-    let there = Way::new(kind, &right, &left);
-    let back = Way::new(kind, &left, &right);
-    let side = |observers, incoming: &Way, outgoing: &Way| {
-        let (incoming, outgoing) = (incoming.clone(), outgoing.clone());
-        let side = Side { kind, observers, incoming, outgoing, timeouts: Timeouts::default() };
-        Description::open(side, READ_WRITE | flags & NON_BLOCKING)
-    };
-    Ok((side(left, &back, &there), side(right, &there, &back)))
+    let (left, right) = Side::two(kind, Arc::new(Observers::new()), None, None);
+    left.fate.store(STANDS, Relaxed);
+    let open = |side| Description::open(side, READ_WRITE | flags & NON_BLOCKING);
+    Ok((open(left), open(right)))
+}
+
+/// `SO_PEERCRED`?
+fn is_credentials(level: u32, name: u32) -> bool {
+    (level, name) == (options::SOL_SOCKET, 17)
+}
+
+/// Who is at the other end (`struct ucred`): process 1, user and group 0, as everybody in a machine. Gives the length.
+fn credentials(value: &mut [u8]) -> usize {
+    options::copy(value, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+}
+
+impl Side {
+    /// Two that are connected: one whose observers and name are these, and the other.
+    fn two(kind: u32, left: Arc<Observers>, own: Option<Arc<Label>>, other: Option<Arc<Label>>) -> (Side, Side) {
+        let right = Arc::new(Observers::new());
+        let there = Way::new(kind, &right, &left);
+        let back = Way::new(kind, &left, &right);
+        let fate = Arc::new(AtomicU8::new(WAITS));
+        let side = |observers, incoming: &Way, outgoing: &Way, labels| {
+            let (incoming, outgoing, fate) = (incoming.clone(), outgoing.clone(), fate.clone());
+            Side { kind, observers, incoming, outgoing, timeouts: Timeouts::default(), labels, fate }
+        };
+        (side(left, &back, &there, (own.clone(), other.clone())), side(right, &there, &back, (other, own)))
+    }
+
+    /// Ends both directions.
+    fn end(&self) {
+        self.incoming.close_reader();
+        self.outgoing.close_writer();
+    }
 }
 
 impl Way {
@@ -261,26 +302,33 @@ impl Socket for Side {
     }
 
     fn local(&self) -> Result<Address> {
-        Ok(Address::Unix)
+        Ok(Address::Unix(self.labels.0.as_ref().map_or(0, |label| label.number)))
     }
 
     fn peer(&self) -> Result<Address> {
-        Ok(Address::Unix)
+        Ok(Address::Unix(self.labels.1.as_ref().map_or(0, |label| label.number)))
     }
 
     fn set_option(&self, level: u32, name: u32, value: &[u8]) -> Result<()> {
-        options::set_common(level, name, value, &self.timeouts)
+        options::set_common(level, name, value, &self.timeouts, self.family_and_type().0)
     }
 
     fn option(&self, level: u32, name: u32, value: &mut [u8]) -> Result<usize> {
+        if is_credentials(level, name) {
+            return Ok(credentials(value));
+        }
+        let is_error = (level, name) == (options::SOL_SOCKET, options::SO_ERROR);
+        if is_error && self.fate.compare_exchange(REFUSED, STANDS, Relaxed, Relaxed).is_ok() {
+            return options::give(value, Errno::CONNRESET.0 as u32);
+        }
         options::get_common(level, name, value, &self.timeouts, self.family_and_type())
     }
 }
 
 impl Drop for Side {
     fn drop(&mut self) {
-        self.incoming.close_reader();
-        self.outgoing.close_writer();
+        _ = self.fate.compare_exchange(WAITS, REFUSED, Relaxed, Relaxed);
+        self.end();
     }
 }
 

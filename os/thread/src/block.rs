@@ -9,7 +9,7 @@
 use crate::thread::Inner;
 use core::ops::Range;
 use core::ptr::NonNull;
-use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use machine::context::{Context, vector_area};
 use machine::tls;
 use memory::pages;
@@ -53,12 +53,7 @@ impl Block {
     /// A block with a guarded stack of at least `stack_size` bytes.
     pub(crate) fn new(stack_size: usize) -> Option<Block> {
         let stack_size = stack_size.checked_next_multiple_of(PAGE)?;
-        Self::kept(stack_size).or_else(|| {
-            Self::fresh(stack_size).or_else(|| {
-                Self::forget_kept();
-                Self::fresh(stack_size)
-            })
-        })
+        Self::kept(stack_size).or_else(|| Self::fresh(stack_size))
     }
 
     /// The first thread's, beside the stack that it has.
@@ -144,24 +139,27 @@ impl Block {
         self.stack.start - PAGE..self.stack.start
     }
 
-    /// Gives the block back, or keeps it for another thread.
+    /// Keeps the block for another thread, and gives the one back that was kept longest, if too many are.
     pub(crate) fn release(self) {
+        static OLDEST: AtomicUsize = AtomicUsize::new(0);
         if self.guard == 0 {
             return;
         }
-        let block = {
+        pages::on_shortage(Self::forget_kept);
+        let too_many = {
             let mut kept = KEPT_BLOCKS.lock();
             match kept.iter_mut().find(|slot| slot.is_none()) {
-                Some(slot) => {
-                    *slot = Some(self);
-                    return;
-                }
-                None => self,
+                Some(slot) => slot.replace(self),
+                // A program whose threads want larger stacks than before shall not pay for a new one each time.
+                None => kept[OLDEST.fetch_add(1, Ordering::Relaxed) % KEPT].replace(self),
             }
         };
-        block.free();
+        if let Some(block) = too_many {
+            block.free();
+        }
     }
 
+    #[inline(never)]
     fn free(self) {
         if pages::unguard(self.run.as_ptr() as usize, self.guard) {
             // SAFETY: the thread has ended, and the guard is off.
@@ -169,9 +167,13 @@ impl Block {
         }
     }
 
-    fn forget_kept() {
+    /// Gives all of them back; false if there are none.
+    fn forget_kept() -> bool {
+        let mut any = false;
         while let Some(block) = KEPT_BLOCKS.lock().iter_mut().find_map(Option::take) {
             block.free();
+            any = true;
         }
+        any
     }
 }

@@ -4,7 +4,7 @@
 //! chosen by the word's address.
 
 use crate::list::{List, Node};
-use crate::{Wake, current, park};
+use crate::{Wake, current, park, stand_back};
 use core::sync::atomic::{AtomicU32, Ordering};
 use sync::SpinLock;
 
@@ -72,14 +72,33 @@ pub fn wake(word: &AtomicU32, count: u32) -> u32 {
     wake_bits(word, count, ANY)
 }
 
+/// As [`wake`] of one thread, for whoever gives a lock free: where the one that waits longest has waited for two ends of
+/// time slices, it runs at once, and the caller after it. Otherwise the caller, who still has the CPU, may take the lock again
+/// and again, and the waiter finds it taken whenever its turn comes. MUST NOT be called with upcalls masked.
+///
+/// A hand-over at every wake would be fair, too, but then each turn of a contended lock is a switch.
+#[inline]
+pub fn wake_one(word: &AtomicU32) -> u32 {
+    let (woken, impatient) = wake_list(word, 1, ANY, true);
+    if impatient {
+        stand_back();
+    }
+    woken
+}
+
 /// As [`wake`], those that share a bit.
 pub fn wake_bits(word: &AtomicU32, count: u32, bits: u32) -> u32 {
+    wake_list(word, count, bits, false).0
+}
+
+fn wake_list(word: &AtomicU32, count: u32, bits: u32, hand_over: bool) -> (u32, bool) {
     let key = core::ptr::from_ref(word) as usize;
     let mut waiters = list(key).lock();
     if waiters.is_empty() {
-        return 0;
+        return (0, false);
     }
-    waiters.wake(count as usize, |node| node.key == key && node.bits & bits != 0) as u32
+    let (woken, impatient) = waiters.wake(count as usize, key, bits, hand_over);
+    (woken as u32, impatient)
 }
 
 #[cfg(test)]

@@ -67,9 +67,14 @@ impl Thread {
         self.0.woken.notify_one();
     }
 
-    #[allow(dead_code)] // the scheduler of an image calls it
-    pub(crate) fn unpark_first(&self) {
+    pub(crate) fn unpark_as(&self, _first: bool) {
         self.unpark();
+    }
+
+    pub(crate) fn waits_for(&self, _key: usize) {}
+
+    pub(crate) fn is_impatient(&self) -> bool {
+        false
     }
 
     /// Waits for its end, and gives what it returned.
@@ -126,6 +131,10 @@ pub fn exit(_result: usize) -> ! {
 /// Lets others run.
 pub fn yield_now() {
     std::thread::yield_now();
+}
+
+pub(crate) fn stand_back() {
+    yield_now();
 }
 
 /// Sleeps until [`Thread::unpark`] or the deadline.

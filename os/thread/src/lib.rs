@@ -32,6 +32,7 @@ mod timer;
 
 pub use poller::{Poller, on_stop, poll, register_poller};
 pub use queue::WaitQueue;
+use sched::stand_back;
 pub use sched::{Thread, current, exit, park, slot, spawn, start, yield_now};
 
 /// The time slice, in nanoseconds.

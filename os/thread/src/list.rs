@@ -15,7 +15,7 @@ pub(crate) struct Node {
     pub(crate) queued: bool,
     /// What it waits for: a futex's address; 0 in a queue.
     pub(crate) key: usize,
-    /// Futex bits.
+    /// Futex bits; all of them in a queue.
     pub(crate) bits: u32,
     thread: Thread,
     _pinned: PhantomPinned,
@@ -23,6 +23,9 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(thread: Thread, key: usize, bits: u32) -> Self {
+        if key != 0 {
+            thread.waits_for(key);
+        }
         Node { next: null_mut(), previous: null_mut(), queued: false, key, bits, thread, _pinned: PhantomPinned }
     }
 }
@@ -80,22 +83,26 @@ impl List {
         }
     }
 
-    /// Takes up to `count` waiters off for which `matches` holds, and unparks them.
-    pub(crate) fn wake(&mut self, count: usize, matches: impl Fn(&Node) -> bool) -> usize {
-        let (mut woken, mut node) = (0, self.first);
+    /// Takes up to `count` waiters for `key` off that share a bit, and unparks them; with `hand_over` those that have waited
+    /// for too long are the next to run. How many it were, and whether one of them is to be let in at once.
+    pub(crate) fn wake(&mut self, count: usize, key: usize, bits: u32, hand_over: bool) -> (usize, bool) {
+        let (mut woken, mut impatient, mut node) = (0, false, self.first);
         while !node.is_null() && woken < count {
             // SAFETY: by the invariant; the thread behind a queued node is alive, and stays so until it takes the lock
             // that the caller holds.
             unsafe {
                 let next = (*node).next;
-                if matches(&*node) {
+                if (*node).key == key && (*node).bits & bits != 0 {
                     self.remove(node);
-                    (*node).thread.unpark();
+                    let thread = &(*node).thread;
+                    let first = hand_over && thread.is_impatient();
+                    thread.unpark_as(first);
+                    impatient |= first;
                     woken += 1;
                 }
                 node = next;
             }
         }
-        woken
+        (woken, impatient)
     }
 }

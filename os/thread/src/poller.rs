@@ -108,7 +108,7 @@ pub(crate) fn tend(poll: bool) {
         machine::end::finish(if events & EVENT_STOP != 0 { STATUS_TERMINATED } else { STATUS_INTERRUPTED });
     }
     if let Some(thread) = &*SYSTEM.lock() {
-        thread.unpark_first();
+        thread.unpark_as(true);
     }
 }
 

@@ -22,7 +22,7 @@ impl WaitQueue {
         if let Some(result) = ready() {
             return Some(result);
         }
-        let mut node = Node::new(current(), 0, 0);
+        let mut node = Node::new(current(), 0, u32::MAX);
         loop {
             // SAFETY: it is off the list (new, or taken off below), and stays here until `leave`.
             unsafe { self.waiters.lock().push(&raw mut node) };
@@ -56,12 +56,12 @@ impl WaitQueue {
 
     /// Wakes the thread that waits longest.
     pub fn wake_one(&self) {
-        self.waiters.lock().wake(1, |_| true);
+        self.waiters.lock().wake(1, 0, u32::MAX, false);
     }
 
     /// Wakes all threads that wait.
     pub fn wake_all(&self) {
-        self.waiters.lock().wake(usize::MAX, |_| true);
+        self.waiters.lock().wake(usize::MAX, 0, u32::MAX, false);
     }
 }
 

@@ -17,6 +17,10 @@ pub(crate) const PARKED: u8 = 2;
 /// Has ended.
 pub(crate) const DEAD: u8 = 3;
 
+/// Ends of time slices (10 ms each, while more than one thread wants the CPU) that a thread waits for a futex until it is
+/// let in out of turn. Once in that time, not more often.
+const PATIENCE_TICKS: u32 = 2;
+
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) id: u32,
@@ -32,6 +36,9 @@ pub(crate) struct Inner {
     pub(crate) timed_out: AtomicBool,
     pub(crate) next: AtomicPtr<Inner>,
     pub(crate) timer: UnsafeCell<timer::Node<Inner>>,
+    /// The futex that it waited for last, and since which tick it has wanted that one.
+    awaited: AtomicUsize,
+    since: AtomicU32,
     pub(crate) done: AtomicBool,
     pub(crate) result: AtomicUsize,
     pub(crate) joiners: WaitQueue,
@@ -62,6 +69,8 @@ impl Inner {
             timed_out: AtomicBool::new(false),
             next: AtomicPtr::new(core::ptr::null_mut()),
             timer: UnsafeCell::new(timer::Node::new()),
+            awaited: AtomicUsize::new(0),
+            since: AtomicU32::new(0),
             done: AtomicBool::new(false),
             result: AtomicUsize::new(0),
             joiners: WaitQueue::new(),
@@ -101,8 +110,29 @@ impl Thread {
         sched::unpark(&self.0, false);
     }
 
-    pub(crate) fn unpark_first(&self) {
-        sched::unpark(&self.0, true);
+    /// The same; with `first` it is the next to run.
+    pub(crate) fn unpark_as(&self, first: bool) {
+        sched::unpark(&self.0, first);
+    }
+
+    /// The running thread begins to wait for a futex. Has it waited for this one before, it goes on doing so: a lock that
+    /// somebody else took in between.
+    #[inline]
+    pub(crate) fn waits_for(&self, key: usize) {
+        if self.0.awaited.load(Ordering::Relaxed) != key {
+            self.0.awaited.store(key, Ordering::Relaxed);
+            self.0.since.store(sched::ticks(), Ordering::Relaxed);
+        }
+    }
+
+    /// Has it wanted the futex that it waits for during [`PATIENCE_TICKS`]? Then its patience begins anew.
+    #[inline]
+    pub(crate) fn is_impatient(&self) -> bool {
+        let impatient = sched::ticks().wrapping_sub(self.0.since.load(Ordering::Relaxed)) >= PATIENCE_TICKS;
+        if impatient {
+            self.0.awaited.store(0, Ordering::Relaxed);
+        }
+        impatient
     }
 
     /// Waits for its end, and gives what it returned. Any number of threads may wait.

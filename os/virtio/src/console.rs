@@ -23,8 +23,8 @@ const BUFFERS: usize = 4;
 /// At the machine's end, how long `flush` waits for the far side: so many pauses of so many ns.
 const LAST_PAUSES: (usize, u64) = (1000, 1_000_000);
 
-const SHARED: Wanted = Wanted { name: "console", features: 0, queue_sizes: &[16, 16, 16] };
-const VIRTIO: Wanted = Wanted { name: "console", features: 0, queue_sizes: &[16, 16] };
+const SHARED: Wanted = Wanted { name: "console", features: 0, together: 0, queue_sizes: &[16, 16, 16] };
+const VIRTIO: Wanted = Wanted { name: "console", features: 0, together: 0, queue_sizes: &[16, 16] };
 
 /// The driver.
 pub(crate) struct Console {

@@ -28,7 +28,7 @@ struct State {
 impl Entropy {
     /// Opens device number `index`.
     pub(crate) fn open(index: usize, device: &Device) -> Option<Self> {
-        Self::new(open(index, device, &Wanted { name: "entropy", features: 0, queue_sizes: &[1] })?)
+        Self::new(open(index, device, &Wanted { name: "entropy", features: 0, together: 0, queue_sizes: &[1] })?)
     }
 
     /// On an opened device.

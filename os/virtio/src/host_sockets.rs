@@ -18,7 +18,7 @@ use core::mem::size_of;
 use device::{Incoming, Sent};
 use sync::SpinLock;
 
-const WANTED: Wanted = Wanted { name: "hostnet", features: 0, queue_sizes: &[64, 64, 256] };
+const WANTED: Wanted = Wanted { name: "hostnet", features: 0, together: 0, queue_sizes: &[64, 64, 256] };
 /// Bytes of a control slot: a request with a name in its first half, an answer with addresses in the second.
 const CONTROL_SLOT: usize = 2048;
 const CONTROL_HALF: usize = CONTROL_SLOT / 2;

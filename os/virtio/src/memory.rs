@@ -38,8 +38,17 @@ impl Block {
 
     /// Buffer `index`, which the device does not have.
     pub(crate) fn bytes(&mut self, index: usize) -> &mut [u8] {
-        // SAFETY: `pointer` is the start of `size` bytes within the block, which `self` owns and lends mutably.
-        unsafe { core::slice::from_raw_parts_mut(self.pointer(index), self.size) }
+        self.span(index, 1)
+    }
+
+    /// `count` buffers from number `index` on, side by side, none of which the device has.
+    ///
+    /// # Panics
+    /// If there are not so many: a driver's own mistake.
+    pub(crate) fn span(&mut self, index: usize, count: usize) -> &mut [u8] {
+        assert!(count <= self.count - index.min(self.count), "no such device buffers");
+        // SAFETY: `pointer` is the start of `count * size` bytes within the block, which `self` owns and lends mutably.
+        unsafe { core::slice::from_raw_parts_mut(self.pointer(index), count * self.size) }
     }
 
     /// The first byte of buffer `index`.

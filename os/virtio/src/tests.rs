@@ -13,7 +13,7 @@ use crate::transport::registers::{Placed, Registers, open};
 use crate::transport::{Config, Opened, Wanted};
 use abi::hostnet::{Address, Event, EventHeader, Request, Response, SendHeader, SendStatus};
 use abi::ring::{Areas, Buffer, Chain, Device};
-use device::{Checksum, Console as _, Entropy as _, Frames as _, HostSockets as _, Incoming, Input, Sent, Stream};
+use device::{Console as _, Entropy as _, Frames as _, HostSockets as _, Incoming, Input, Offload, Sent, Stream};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -82,7 +82,7 @@ fn device(offered: u64, wanted: &Wanted, config: &[u8]) -> (Handle, Opened) {
 }
 
 fn wanted(queue_sizes: &'static [u16]) -> Wanted {
-    Wanted { name: "test", features: 0, queue_sizes }
+    Wanted { name: "test", features: 0, together: 0, queue_sizes }
 }
 
 /// Has `serve` done for each queue when any is kicked.
@@ -226,7 +226,7 @@ fn frames_arrive_leave_and_are_kicked_once() {
         for part in 0..5u8 {
             let ok = net.transmit(60, &mut |frame| {
                 frame.fill(part);
-                (part == 2).then_some(Checksum { start: 34, offset: 16 })
+                (part == 2).then_some(Offload { start: 34, offset: 16, cut: 0 })
             });
             assert!(ok);
         }
@@ -279,6 +279,101 @@ fn a_full_transmit_queue_refuses_and_recovers() {
     drop(far);
     assert!(net.arm(true), "there is room already");
     assert!(net.transmit(60, &mut |_| None));
+}
+
+/// All that a device of QEMU's offers: checksums, long segments both ways, several buffers a frame.
+const LONG: u64 = 1 | 1 << 1 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 12 | 1 << 15;
+
+#[test]
+fn frames_of_several_buffers_arrive_in_one_piece() {
+    let (handle, opened) = device(EVENT_IDX | LONG, &WANTED, &[2, 1, 1, 1, 1, 1]);
+    let net = Box::leak(Box::new(Net::new(opened, 0).unwrap()));
+    on_kick(&handle, |_, _| {});
+    // More than the ring has, so that some go on at its start.
+    for round in 0..500usize {
+        let length = 12 + 1 + (round * 1777) % 60_000;
+        let content: Vec<u8> = (0..length).map(|at| (at ^ round) as u8).collect();
+        let parts = length.div_ceil(4096);
+        let mut far = handle.0.borrow_mut();
+        for (number, part) in content.chunks(4096).enumerate() {
+            let chain = far.queues[0].take().unwrap().expect("a buffer");
+            let buffer = bytes(&chain.writable()[0]);
+            buffer[..part.len()].copy_from_slice(part);
+            if number == 0 {
+                buffer[..12].copy_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, parts as u8, 0]);
+            }
+            far.queues[0].complete(chain.head(), part.len() as u32);
+        }
+        far.queues[0].publish();
+        drop(far);
+        let mut got = None;
+        assert!(net.receive(&mut |frame, checked| got = Some((frame.to_vec(), checked))));
+        assert!(got == Some((content[12..].to_vec(), true)), "round {round}, {length} bytes");
+        assert!(!net.receive(&mut |_, _| unreachable!()));
+        net.flush();
+    }
+}
+
+#[test]
+fn a_frame_that_is_not_all_there_is_lost_and_its_buffers_are_not() {
+    let (handle, opened) = device(EVENT_IDX | LONG, &WANTED, &[2, 1, 1, 1, 1, 1]);
+    let net = Box::leak(Box::new(Net::new(opened, 0).unwrap()));
+    on_kick(&handle, |_, _| {});
+    for round in 0..600u32 {
+        let mut far = handle.0.borrow_mut();
+        // It says that it has more parts than there are, or than any frame has.
+        let parts = if round % 2 == 0 { [5, 0] } else { [0xff, 0xff] };
+        let mut content = [7; 100];
+        content[..12].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, parts[0], parts[1]]);
+        assert!(fill(&mut far, 0, &content), "a buffer is there in round {round}");
+        drop(far);
+        assert!(net.receive(&mut |_, _| unreachable!()));
+        net.flush();
+    }
+}
+
+#[test]
+fn long_segments_are_left_to_the_device() {
+    let (handle, opened) = device(EVENT_IDX | LONG, &WANTED, &[2, 1, 1, 1, 1, 1]);
+    let net = Box::leak(Box::new(Net::new(opened, 0).unwrap()));
+    on_kick(&handle, |_, _| {});
+    let most = net.capabilities().cut_max;
+    assert!(most > 60_000);
+    assert!(!net.transmit(most + 1, &mut |_| unreachable!()));
+    let mut sent = 0;
+    while net.room() {
+        let queued = net.transmit(most, &mut |frame| {
+            frame.fill(9);
+            // IPv4, and a TCP header of 32 bytes.
+            frame[12..14].copy_from_slice(&[8, 0]);
+            frame[34 + 12] = 0x80;
+            Some(Offload { start: 34, offset: 16, cut: 1448 })
+        });
+        assert!(queued);
+        sent += 1;
+    }
+    assert_eq!(sent, 16);
+    assert!(!net.arm(true) && !net.transmit(most, &mut |_| unreachable!()));
+    assert!(net.transmit(60, &mut |_| None), "short ones have buffers of their own");
+    net.flush();
+    let mut far = handle.0.borrow_mut();
+    let chain = far.queues[1].take().unwrap().unwrap();
+    let frame = read(&chain);
+    assert_eq!(frame.len(), 12 + most);
+    // `struct virtio_net_hdr`: needs a checksum, GSO_TCPV4, header length, segment size, start, offset.
+    assert_eq!(frame[..12], [1, 1, 66, 0, 0xa8, 5, 34, 0, 16, 0, 0, 0]);
+    far.queues[1].complete(chain.head(), 0);
+    far.queues[1].publish();
+    drop(far);
+    assert!(net.arm(true) && net.transmit(most, &mut |_| None));
+}
+
+#[test]
+fn a_device_without_several_buffers_a_frame_sends_no_long_ones() {
+    let (handle, _) = device(EVENT_IDX | LONG & !(1 << 15), &WANTED, &[]);
+    assert_eq!(handle.0.borrow().accepted & (1 << 7 | 1 << 8), 0);
+    let (handle, _) = device(EVENT_IDX | LONG, &WANTED, &[]);
+    assert_eq!(handle.0.borrow().accepted & LONG, LONG);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::input::Input;
 use crate::memory::{BASE, Guarded, LENGTH, Queue, ram};
-use abi::hostnet::{Address, Request, Response};
+use abi::hostnet::{Address, Request, Response, SendHeader};
 use host_device::hostnet::table::{Table, memory_for};
 use host_device::hostnet::{Answer, Control, Hostnet};
 use rustix::event::epoll;
@@ -120,9 +120,9 @@ impl Control for Sockets {
         if self.mood & 1 == 0 { Ok(()) } else { Err(2) }
     }
 
-    fn send_to(&mut self, _: u32, _: &Address, bytes: *const u8, length: usize, _: bool) -> Answer {
+    fn send_to(&mut self, header: &SendHeader, bytes: *const u8, _: bool) -> Answer {
         // SAFETY: the server has bounded the bytes to guest memory.
-        let sum = (0..length).map(|n| u64::from(unsafe { bytes.add(n).read_volatile() })).sum::<u64>();
+        let sum = (0..header.length as usize).map(|n| u64::from(unsafe { bytes.add(n).read_volatile() })).sum::<u64>();
         std::hint::black_box(sum);
         self.answer()
     }

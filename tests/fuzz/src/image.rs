@@ -18,7 +18,7 @@ pub fn check(data: &[u8]) {
 pub fn check_program(data: &[u8]) {
     _ = image::raw_system_calls(data);
     let manifest = Manifest { name: "fuzz".into(), memory: 2 << 20, ..Manifest::default() };
-    let input = SealInput { elf: data, manifest: &manifest, exokernel: None, symbols: &[], unwind: false };
+    let input = SealInput { elf: data, manifest: &manifest, exokernel: None, symbols: &[], files: &[], unwind: false };
     if let Some(error) = seal(&input).ok().and_then(|sealed| Image::parse(sealed.bytes).err()) {
         panic!("a sealed image cannot be read back: {error}");
     }
@@ -43,7 +43,11 @@ fn explore(bytes: Vec<u8>) {
     for relocation in image.relocations() {
         assert!(relocation + 8 <= header.span);
     }
-    for range in [header.manifest, header.strings, header.symbols, header.relocations] {
+    if let Some(files) = image.files() {
+        assert_eq!(files.check(), Ok(()), "an image with sealed files that are no tree");
+        _ = image::files::list(&files);
+    }
+    for range in [header.manifest, header.strings, header.symbols, header.relocations, header.files] {
         assert_eq!(image.range_bytes(range).len() as u64, range.length);
     }
     _ = (image.manifest(), image.has_exokernel(), image.digest(), inspect::inspect(&image));

@@ -6,6 +6,7 @@
 //! that they are run with every test. Neither needs more than a debug build, whose overflow checks count.
 
 pub mod console;
+pub mod files;
 pub mod hostnet;
 pub mod image;
 mod input;
@@ -20,14 +21,21 @@ pub mod signature;
 pub type Body = fn(&[u8]);
 
 /// The targets by name; each has a folder in `fuzz/corpus`. (The console's is apart: it writes to descriptors 1 and 2.)
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 11] = [
     ("ring", ring::check),
     ("hostnet", hostnet::check),
     ("net", net::check),
+    ("stack", stack),
     ("image", image::check),
     ("program", image::check_program),
+    ("files", files::check),
     ("manifest", manifest::check),
     ("toml", manifest::check_toml),
     ("requests", requests::check),
     ("signature", signature::check),
 ];
+
+/// Our own TCP/IP under frames that lie.
+pub fn stack(data: &[u8]) {
+    ::net::testing::check(data);
+}

@@ -15,7 +15,13 @@ pub fn check(data: &[u8]) {
 pub fn check_toml(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match ampoule_cli::manifest::parse(Path::new("Cargo.toml"), text, "fuzz", "0.1.0") {
-        Ok(manifest) => check(&encode_manifest(&manifest)),
+        Ok(manifest) => {
+            check(&encode_manifest(&manifest));
+            let rules = ampoule_cli::manifest::parse_files(Path::new("Cargo.toml"), text);
+            rules.expect("the files of what was read").iter().for_each(|rule| {
+                assert!(rule.guest.is_empty() || rule.guest.starts_with('/') && !rule.guest.ends_with('/'));
+            });
+        }
         Err(error) => assert!(error.to_string().starts_with("Cargo.toml:"), "an error without a place: {error}"),
     }
 }

@@ -2,8 +2,8 @@
 //! address. The policy lets it listen on any free port and connect to an address that nobody has.
 
 use crate::input::Input;
-use abi::hostnet::{Address, Request};
-use abi::manifest::{Connect, Host, Listen, Network, Protocol};
+use abi::hostnet::{Address, Request, SendHeader};
+use abi::manifest::{Connect, Host, Listen, Network, Policy, Protocol};
 use monitor::Publish;
 use monitor::sockets::HostSockets;
 
@@ -18,14 +18,17 @@ pub fn check(data: &[u8]) {
         connect: vec![nobody(Protocol::Tcp), nobody(Protocol::Udp)],
     };
     let publish = [Protocol::Tcp, Protocol::Udp].map(|protocol| Publish::default_for(protocol, 0));
-    let mut sockets = HostSockets::new(network, publish.to_vec(), None);
+    let mut sockets = HostSockets::new(Policy::new(network, None), publish.to_vec(), None);
     while !input.is_empty() {
         let operation = u32::from(input.byte());
         let socket = u32::from(input.byte() & 7);
         let address = address(&mut input);
         if operation >= 16 {
             let length = usize::from(input.byte());
-            let answer = sockets.send_to(socket, &address, input.bytes(length));
+            let bytes = input.bytes(length);
+            let (class, segment, source) = (input.half(), input.half(), self::address(&mut input));
+            let header = SendHeader { socket, address, class, segment, source, ..SendHeader::default() };
+            let answer = sockets.send_to(&header, bytes);
             assert!(answer.response.status <= 0);
             continue;
         }

@@ -25,6 +25,11 @@ fn net() {
 }
 
 #[test]
+fn stack() {
+    smoke("stack", 20_000);
+}
+
+#[test]
 fn image() {
     smoke("image", 4_000);
 }
@@ -32,6 +37,11 @@ fn image() {
 #[test]
 fn program() {
     smoke("program", 5_000);
+}
+
+#[test]
+fn files() {
+    smoke("files", 100_000);
 }
 
 #[test]

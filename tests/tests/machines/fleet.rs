@@ -34,6 +34,9 @@ pub(crate) fn cases() -> Vec<Case> {
         on(process, "detached machine fails at once", fails_at_once),
         on(process, "detached machine that does not stop", does_not_stop),
         on(process, "detached machine's log", log),
+        on(process, "top shows what a machine does", top),
+        on(Backend::Kvm, "top shows what a machine does", top),
+        on(Backend::Microvm, "top shows what a machine does", top),
         on(process, "detached names are unique", names_are_unique),
         on(process, "detached start is interrupted", start_is_interrupted),
         on(process, "detached state is stale", state_is_stale),
@@ -52,6 +55,52 @@ fn web(fleet: &Fleet, backend: Backend, arguments: &[&str]) -> Result<String> {
 fn ask(fleet: &Fleet, name: &str) -> Result<()> {
     let health = Client::connect(fleet.port(name)?)?.get("/healthz")?;
     ensure!(health.status == 200 && health.body == "ok\n", "{name}: {} {}", health.status, health.body);
+    Ok(())
+}
+
+/// The requests of two seconds, in the counters' columns; and a machine with nothing to do, which does nothing.
+fn top(backend: Backend) -> Result<()> {
+    let fleet = Fleet::new()?;
+    let busy = web(&fleet, backend, &[&PUBLISH[..], &["--name", "busy"]].concat())?;
+    let idle = web(&fleet, backend, &[&PUBLISH[..], &["--name", "idle"]].concat())?;
+    let mut command = fleet.command(&["top", "--count", "1", "--every", "2"])?.spawn()?;
+    let mut client = Client::connect(fleet.port(&busy)?)?;
+    let mut requests = 0;
+    while command.try_wait()?.is_none() {
+        client.get("/healthz")?;
+        requests += 1;
+    }
+    let output = command.wait_with_output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(text.starts_with("NAME") && text.lines().count() == 3, "no table of two machines:\n{text}");
+    let row = |name: &str| -> Result<Vec<&str>> {
+        let line = text.lines().find(|line| line.starts_with(name)).with_context(|| format!("no {name} in\n{text}"))?;
+        Ok(line.split_ascii_whitespace().collect())
+    };
+    // NAME BACKEND CPU MEMORY MiB IN INBYTES OUT OUTBYTES CALLS EXITS
+    let (busy, idle) = (row(&busy)?, row(&idle)?);
+    ensure!(busy.len() == 11 && idle.len() == 11, "columns are missing:\n{text}");
+    ensure!(idle[3].parse::<f64>()? > 1.0, "no memory:\n{text}");
+    let number = |text: &str| -> Result<f64> {
+        let units = [('k', 1e3), ('M', 1e6), ('G', 1e9)];
+        let unit = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(*unit)?, *factor)));
+        let (digits, unit) = unit.unwrap_or((text, 1.0));
+        Ok(digits.parse::<f64>().with_context(|| format!("{text} is no number"))? * unit)
+    };
+    let rest: Vec<_> = [5, 6, 7, 8, 9, 10].map(|column| busy[column]).into();
+    if backend.has_frames() {
+        ensure!(rest == ["-"; 6], "under QEMU nothing is known:\n{text}");
+        return Ok(());
+    }
+    // The tool took its two samples, two seconds apart, somewhere in the time in which the requests were made. The number
+    // is rounded.
+    let rate = number(busy[5])?;
+    let most = f64::from(requests) / 2.0 * 1.05;
+    ensure!(rate >= 1.0 && rate <= most, "{rate} messages a second, {requests} requests in two:\n{text}");
+    ensure!(number(busy[8])? > rate * 100.0 && number(busy[9])? >= 1.0, "bytes and calls:\n{text}");
+    ensure!((busy[10] == "-") == (backend == Backend::Process), "exits:\n{text}");
+    ensure!(number(busy[2])? > 0.0, "it uses no CPU time:\n{text}");
+    ensure!(idle[2] == "0.0" && idle[5..9] == ["0"; 4], "an idle machine does something:\n{text}");
     Ok(())
 }
 

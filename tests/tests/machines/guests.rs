@@ -3,7 +3,6 @@
 use ampoule_tests::backend::Backend;
 use ampoule_tests::guests::{Guest, Way};
 use ampoule_tests::harness::Case;
-use ampoule_tests::machine::Machine;
 use anyhow::Result;
 
 use crate::on;
@@ -16,14 +15,9 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
             cases.extend(backends.map(|backend| {
                 let guest = guest.clone();
                 let name = format!("guest {} by {}", guest.name, way.name());
-                on(backend, &name, move |backend| run(&guest, way, backend))
+                on(backend, &name, move |backend| guest.run(way, backend))
             }));
         }
     }
     Ok(cases)
-}
-
-fn run(guest: &Guest, way: Way, backend: Backend) -> Result<()> {
-    let arguments: Vec<&str> = guest.arguments.iter().map(String::as_str).collect();
-    guest.check(Machine::start(&guest.image(way)?, backend, &arguments)?.end()?)
 }

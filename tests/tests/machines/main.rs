@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod attacks;
+mod clock;
 mod examples;
 mod failures;
 mod fleet;
@@ -10,12 +11,18 @@ mod http;
 mod input;
 mod inspect;
 mod jail;
+mod libc_table;
 mod limits;
+mod linux;
+mod names;
 mod peer;
+mod project;
 mod random;
 mod reproducible;
+mod services;
 mod signed;
 mod tap;
+mod timeline;
 
 use std::process::ExitCode;
 
@@ -29,6 +36,7 @@ fn main() -> ExitCode {
     cases.extend(failures::cases());
     cases.extend(fleet::cases());
     cases.extend(attacks::cases());
+    cases.extend(clock::cases());
     match guests::cases() {
         Ok(guests) => cases.extend(guests),
         Err(error) => cases.push(Case::new("guests", move || anyhow::bail!("they cannot be listed: {error:#}"))),
@@ -36,11 +44,17 @@ fn main() -> ExitCode {
     cases.extend(input::cases());
     cases.extend(inspect::cases());
     cases.extend(jail::cases());
+    cases.extend(libc_table::cases());
     cases.extend(limits::cases());
+    cases.extend(names::cases());
+    cases.extend(linux::cases());
     cases.extend(peer::cases());
+    cases.extend(project::cases());
     cases.extend(random::cases());
     cases.extend(tap::cases());
+    cases.extend(timeline::cases());
     cases.extend(reproducible::cases());
+    cases.extend(services::cases());
     cases.extend(signed::cases());
     harness::main(cases)
 }

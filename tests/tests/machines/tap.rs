@@ -74,7 +74,7 @@ fn tcp_sockets(process: &str) -> Result<usize> {
 }
 
 /// Why no interface can be made here, if so.
-fn lacks() -> Option<String> {
+pub(crate) fn lacks() -> Option<String> {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
         return Some("a TAP interface and a network namespace take root".into());

@@ -4,9 +4,12 @@
 
 #[cfg(feature = "ampoule")]
 use ampoule as _;
+
+mod threads;
+
+use std::cell::Cell;
 use std::hint::black_box;
 use std::io::{Read, Write};
-use std::sync::mpsc;
 use std::time::Instant;
 
 const BATCH: u32 = 1000;
@@ -43,22 +46,13 @@ fn main() -> std::io::Result<()> {
     })?;
     println!("malloc_free {allocate:.1}");
 
-    let spawn = least_of(20, 50, || {
-        std::thread::spawn(|| {}).join().map_err(|_| std::io::Error::other("the thread panicked"))
+    thread_local!(static LOCAL: Cell<u64> = const { Cell::new(0) });
+    let local = least(|| {
+        LOCAL.set(black_box(LOCAL.get() + 1));
+        Ok(())
     })?;
-    println!("spawn_join {spawn:.0}");
-
-    let (to, from_main) = mpsc::channel::<u32>();
-    let (back, from_thread) = mpsc::channel::<u32>();
-    let echo = std::thread::spawn(move || from_main.iter().try_for_each(|value| back.send(value)));
-    let ping = least_of(20, 500, || {
-        to.send(1).map_err(std::io::Error::other)?;
-        from_thread.recv().map_err(std::io::Error::other).map(drop)
-    })?;
-    println!("channel_ping_pong {ping:.0}");
-    drop(to);
-    let _ = echo.join();
-    Ok(())
+    println!("thread_local {local:.2}");
+    threads::costs()
 }
 
 fn least(operation: impl FnMut() -> std::io::Result<()>) -> std::io::Result<f64> {

@@ -36,6 +36,47 @@ pub(super) fn libc(cargo: &Cargo, sources: &Sources, panic: Panic) -> Result<Vec
 
 /// The folder, filled.
 pub(super) fn folder(target: &Path, libc: Option<&[u8]>, panic: Panic) -> Result<PathBuf> {
+    let files = files(libc, panic)?;
+    let folder = target.join("link").join(digest(&files));
+    if !folder.join("complete").is_file() {
+        fill(&folder, &files)?;
+    }
+    Ok(folder)
+}
+
+/// The same for a project's tests, under a name that stays: the flags of all crates name it, and another library OS is no
+/// reason to compile them anew. True if what lies there is another than before, so that what was linked with it is old.
+pub(super) fn lasting_folder(target: &Path, libc: &[u8]) -> Result<(PathBuf, bool)> {
+    let files = files(Some(libc), Panic::Unwind)?;
+    let (folder, digest) = (target.join("link/tests"), digest(&files));
+    let mark = folder.join("complete");
+    if fs::read_to_string(&mark).is_ok_and(|found| found == digest) {
+        return Ok((folder, false));
+    }
+    _ = fs::remove_file(&mark);
+    fill(&folder, &files)?;
+    fs::write(&mark, digest).with_context(|| format!("cannot write {}", mark.display()))?;
+    Ok((folder, true))
+}
+
+fn digest(files: &BTreeMap<String, Vec<u8>>) -> String {
+    let mut hasher = DefaultHasher::new();
+    files.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+fn fill(folder: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
+    let write = || {
+        fs::create_dir_all(folder)?;
+        for (name, bytes) in files {
+            fs::write(folder.join(name), bytes)?;
+        }
+        fs::write(folder.join("complete"), [])
+    };
+    write().with_context(|| format!("cannot write {}", folder.display()))
+}
+
+fn files(libc: Option<&[u8]>, panic: Panic) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files: BTreeMap<String, Vec<u8>> = NAMES.map(|name| (format!("lib{name}.a"), EMPTY.to_vec())).into();
     files.insert(SCRIPT.into(), SECTIONS.to_vec());
     if let Some(libc) = libc {
@@ -44,20 +85,7 @@ pub(super) fn folder(target: &Path, libc: Option<&[u8]>, panic: Panic) -> Result
     if panic == Panic::Unwind {
         files.insert("libgcc_eh.a".into(), unwinder()?);
     }
-    let mut hasher = DefaultHasher::new();
-    files.hash(&mut hasher);
-    let folder = target.join("link").join(format!("{:016x}", hasher.finish()));
-    if !folder.join("complete").is_file() {
-        let write = || {
-            fs::create_dir_all(&folder)?;
-            for (name, bytes) in &files {
-                fs::write(folder.join(name), bytes)?;
-            }
-            fs::write(folder.join("complete"), [])
-        };
-        write().with_context(|| format!("cannot write {}", folder.display()))?;
-    }
-    Ok(folder)
+    Ok(files)
 }
 
 /// The toolchain's unwinder, which panics that unwind need.

@@ -21,6 +21,7 @@ use crate::arguments::BuildOptions;
 const OS: [&str; 13] = [
     "ampoule-abi",
     "ampoule-device",
+    "ampoule-fs",
     "ampoule-hostnet",
     "ampoule-libc",
     "ampoule-machine",
@@ -30,7 +31,6 @@ const OS: [&str; 13] = [
     "ampoule-sync",
     "ampoule-thread",
     "ampoule-virtio",
-    "smoltcp",
     "talc",
 ];
 /// Of these, what every request, lock and allocation goes through keeps its speed, unless the program wants to be small.
@@ -82,7 +82,7 @@ impl Cargo {
         let mut command = self.command("rustc", &package.target_folder(), &flags::program(package, sources)?);
         wrapper::set(&mut command, package, sources);
         command.arg("--release").arg("--manifest-path").arg(&package.cargo_toml);
-        command.args(["--package", &package.name, "--bin", &package.bin]);
+        command.args(["--package", &package.specification(), "--bin", &package.bin]);
         if package.way == Way::Line {
             command.args(levels(package));
         }

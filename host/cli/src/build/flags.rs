@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::archives;
 use super::package::{Package, Panic};
 use super::sources::Sources;
+use super::user;
 
 /// The target: the one whose prebuilt std asks for the libc symbols that the library OS offers.
 pub(super) const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -16,7 +17,9 @@ pub(super) const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// How every crate of an image is compiled: for a static position-independent file, and with frame pointers, which are
 /// all that a backtrace has where there is no unwinder.
 const COMPILE: [&str; 4] =
-    ["-Ctarget-feature=+crt-static", "-Crelocation-model=pie", "-Cforce-frame-pointers=yes", "--cfg=ampoule_image"];
+    ["-Ctarget-feature=+crt-static", "-Crelocation-model=pie", "-Cforce-frame-pointers=yes", OF_AN_IMAGE];
+/// Has the crate `ampoule` bring the library OS.
+const OF_AN_IMAGE: &str = "--cfg=ampoule_image";
 
 /// How the program is linked: without the host's start files and libraries, relocated by whoever loads it, with what
 /// relocation writes to set apart so that it can be sealed, and with nothing in the file that varies.
@@ -31,9 +34,11 @@ const LINK: [&str; 10] = [
     "-Wl,--gc-sections",
     // Of functions with the same code, and there are many where generic code is compiled for size, one is enough. (lld's
     // option: Rust's linker for this target.)
-    "-Wl,-O2",
-    "-Wl,--icf=all",
+    SMALLER[0],
+    SMALLER[1],
 ];
+/// Those of them that only make the image smaller.
+const SMALLER: [&str; 2] = ["-Wl,-O2", "-Wl,--icf=all"];
 
 /// Gives the weak symbols that the library OS calls by (`os/machine`, `os/libc`) their functions.
 const RAW_SYSTEM_CALLS: [&str; 2] =
@@ -41,11 +46,23 @@ const RAW_SYSTEM_CALLS: [&str; 2] =
 /// The same for a program that makes system calls by number, but only through the C function.
 const CALLS_BY_NUMBER: &str = "-Wl,--defsym=ampoule_syscall_rest=ampoule_syscall_few";
 
+/// The same for a program with files: the tree of names gets in (`os/libc/src/fs`).
+const FILES: &str = "-Wl,--defsym=ampoule_files=ampoule_files_tree";
+
+/// What a program needs of the library OS that the linker does not see by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wants {
+    /// It holds `syscall` instructions.
+    pub(super) raw_system_calls: bool,
+    /// Files are sealed in, or it may make some.
+    pub(super) files: bool,
+}
+
 /// Flags for every crate of the program.
 pub(super) fn program(package: &Package, sources: &Sources) -> Result<Vec<String>> {
     let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
     flags.extend(remap(&folders(package, sources)?));
-    Ok(flags)
+    Ok(user::joined(&package.user_flags, flags))
 }
 
 /// The folders of the program's crates, each with the name that is written instead. Of several that fit a path the last one
@@ -78,6 +95,17 @@ pub(super) fn compiler() -> Result<String> {
     Ok(rustc(&["-V"])?.trim().to_owned())
 }
 
+/// Flags for every crate of a project whose tests are to run in machines, the last link included. Files keep their names
+/// as on Linux, and functions of the same code stay apart: tests compare them.
+pub(super) fn tests(user_flags: &[String], folder: &Path) -> Vec<String> {
+    let mut flags: Vec<String> =
+        COMPILE.iter().filter(|flag| **flag != OF_AN_IMAGE).map(|&flag| flag.to_owned()).collect();
+    flags.extend(place(folder));
+    flags.extend(LINK.iter().filter(|flag| !SMALLER.contains(flag)).map(|flag| format!("-Clink-arg={flag}")));
+    flags.extend(RAW_SYSTEM_CALLS.iter().chain([&FILES]).map(|flag| format!("-Clink-arg={flag}")));
+    user::joined(user_flags, flags)
+}
+
 /// Flags for the library OS as an archive. Where panics unwind, the unwinder is the toolchain's, and not in it.
 pub(super) fn archive(sources: &Sources, panic: Panic) -> Result<Vec<String>> {
     let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
@@ -101,16 +129,22 @@ fn own(sources: &Sources) -> Vec<(PathBuf, String)> {
 
 /// Flags for the program's own crate alone: those of the last link. A program with raw system calls gets the function that
 /// they end up in, and the whole table behind it; others must not have it, for it reaches everything there is.
-pub(super) fn link(package: &Package, folder: &Path, raw_system_calls: bool) -> Vec<String> {
-    let mut flags = vec![format!("-Lnative={}", folder.display()), "-Clink-arg=-T".into()];
-    flags.push(format!("-Clink-arg={}", folder.join(archives::SCRIPT).display()));
+pub(super) fn link(package: &Package, folder: &Path, wants: Wants) -> Vec<String> {
+    let mut flags = place(folder);
     flags.extend(LINK.map(|flag| format!("-Clink-arg={flag}")));
-    if raw_system_calls {
+    if wants.raw_system_calls {
         flags.extend(RAW_SYSTEM_CALLS.map(|flag| format!("-Clink-arg={flag}")));
     } else if package.calls_by_number {
         flags.push(format!("-Clink-arg={CALLS_BY_NUMBER}"));
     }
+    flags.extend(wants.files.then(|| format!("-Clink-arg={FILES}")));
     flags
+}
+
+/// Where the linker finds the library OS and its own script.
+fn place(folder: &Path) -> Vec<String> {
+    let script = folder.join(archives::SCRIPT);
+    vec![format!("-Lnative={}", folder.display()), "-Clink-arg=-T".into(), format!("-Clink-arg={}", script.display())]
 }
 
 /// Gives every folder that may show up in the image a name that is the same everywhere.

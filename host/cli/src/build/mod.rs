@@ -13,12 +13,15 @@
 mod archives;
 mod c_symbols;
 mod cargo;
+mod files;
 mod flags;
 mod missing;
 mod package;
 mod record;
 mod sources;
+mod tests;
 mod unsafety;
+mod user;
 mod wrapper;
 
 use std::fs;
@@ -30,8 +33,10 @@ use crate::arguments::BuildOptions;
 use crate::manifest;
 use crate::size::Size;
 use cargo::Cargo;
+use flags::Wants;
 pub use package::{Package, Panic, Way};
 pub use sources::Sources;
+pub use tests::{Tests, tests};
 pub use wrapper::perform as perform_as_wrapper;
 
 /// What a build has made.
@@ -53,41 +58,76 @@ pub fn build(folder: &Path, name: Option<&str>, options: &BuildOptions, output: 
     }
     let package = Package::find(folder, name, options)?;
     let manifest = manifest::read(&package.cargo_toml, &package.name, &package.version)?;
+    let rules = manifest::read_files(&package.cargo_toml)?;
+    let files = files::pack(&package.cargo_toml, &rules, package.cargo_target())?;
     let sources = Sources::find()?;
     let cargo = Cargo::new();
-    let elf = link(&package, &sources, &cargo, options)?;
+    let elf = link(&package, &sources, &cargo, options, !files.is_empty())?;
     let exokernel = cargo.exokernel(&sources)?;
     let record = record::record(&package, &sources)?;
-    seal(&package, &manifest, &record, &elf, &exokernel, output)
+    seal(&package, &manifest, &files, &record, &elf, &exokernel, output)
+}
+
+/// Builds the exokernel. Gives the ELF file.
+///
+/// # Errors
+/// It does not build.
+pub fn exokernel() -> Result<PathBuf> {
+    Cargo::new().exokernel(&Sources::find()?)
 }
 
 /// The program as cargo links it.
 ///
-/// Whether it holds raw system calls, and so needs the whole table of them, only the linked program tells. What it told the
-/// last time is remembered, so that there is a second link only when that changes.
-fn link(package: &Package, sources: &Sources, cargo: &Cargo, options: &BuildOptions) -> Result<PathBuf> {
+/// Whether it holds raw system calls, and so needs the whole table of them, and whether it may make files, only the linked
+/// program tells. What it told the last time is remembered, so that there is a second link only when that changes.
+fn link(
+    package: &Package,
+    sources: &Sources,
+    cargo: &Cargo,
+    options: &BuildOptions,
+    has_files: bool,
+) -> Result<PathBuf> {
     let target = package.target_folder();
     let archive = match package.way {
         Way::Line => None,
         Way::Archive => Some(archives::libc(cargo, sources, package.panic)?),
     };
     let folder = archives::folder(&target, archive.as_deref(), package.panic)?;
-    let remembered = target.join("link").join(format!("{}.raw-system-calls", package.bin));
-    let had_raw = remembered.is_file();
-    let elf = cargo.program(package, sources, options, &flags::link(package, &folder, had_raw))?;
-    let bytes = fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
-    let has_raw = image::raw_system_calls(&bytes).with_context(|| format!("cannot seal {}", package.name))? != 0;
-    if has_raw == had_raw {
-        return Ok(elf);
+    let remembered = |what: &str| target.join("link").join(format!("{}.{what}", package.bin));
+    let (raw, files) = (remembered("raw-system-calls"), remembered("makes-files"));
+    let mut wants = Wants { raw_system_calls: raw.is_file(), files: has_files || files.is_file() };
+    loop {
+        let elf = cargo.program(package, sources, options, &flags::link(package, &folder, wants))?;
+        let bytes = fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
+        let fault = || format!("cannot seal {}", package.name);
+        let raw_system_calls = image::raw_system_calls(&bytes).with_context(fault)? != 0;
+        // The whole table of calls has those that make files in it.
+        let makes_files = raw_system_calls || image::may_make_files(&bytes).with_context(fault)?;
+        let found = Wants { raw_system_calls, files: has_files || makes_files };
+        remember(&raw, raw_system_calls)?;
+        remember(&files, makes_files)?;
+        if found == wants {
+            return Ok(elf);
+        }
+        // What the new link brings in makes no system calls of its own, so this ends.
+        wants = found;
     }
-    let remember = if has_raw { fs::write(&remembered, []) } else { fs::remove_file(&remembered) };
-    remember.with_context(|| format!("cannot change {}", remembered.display()))?;
-    cargo.program(package, sources, options, &flags::link(package, &folder, has_raw))
+}
+
+/// Notes by a file's being there that something is so.
+fn remember(file: &Path, is_so: bool) -> Result<()> {
+    let changed = match (is_so, file.is_file()) {
+        (true, false) => fs::write(file, []),
+        (false, true) => fs::remove_file(file),
+        _ => return Ok(()),
+    };
+    changed.with_context(|| format!("cannot change {}", file.display()))
 }
 
 fn seal(
     package: &Package,
     manifest: &abi::manifest::Manifest,
+    files: &[u8],
     record: &image::record::Record,
     elf: &Path,
     exokernel: &Path,
@@ -98,7 +138,8 @@ fn seal(
     let unwind = package.panic == Panic::Unwind;
     let fault = || format!("cannot seal {}", package.name);
     let symbols = if unwind { image::debug::symbol_file(&elf).with_context(fault)? } else { Vec::new() };
-    let input = image::SealInput { elf: &elf, manifest, exokernel: Some(&exokernel), symbols: &symbols, unwind };
+    let exokernel = Some(exokernel.as_slice());
+    let input = image::SealInput { elf: &elf, manifest, exokernel, symbols: &symbols, files, unwind };
     let sealed = image::seal(&input).with_context(fault)?;
     let image = output.map_or_else(|| package.target_folder().join(format!("{}.img", package.bin)), PathBuf::from);
     let debug = image.with_extension("debug");

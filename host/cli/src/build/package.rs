@@ -9,6 +9,7 @@ use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, TargetKind};
 use toml::de::DeTable;
 
 use super::flags::TARGET;
+use super::user::Question;
 use crate::arguments::BuildOptions;
 
 /// How the library OS gets into the image.
@@ -36,7 +37,7 @@ pub struct Package {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Its Cargo.toml.
+    /// The Cargo.toml with the manifest: its own, or that of the package which names it as its `program`.
     pub cargo_toml: PathBuf,
     /// The binary.
     pub bin: String,
@@ -52,6 +53,8 @@ pub struct Package {
     pub calls_by_number: bool,
     /// Packages that it takes from folders outside of the workspace: name and folder, by name.
     pub outside: Vec<(String, PathBuf)>,
+    /// The user's own compiler flags.
+    pub user_flags: Vec<String>,
     /// All that cargo knows of it and its dependencies.
     pub(super) metadata: Metadata,
     cargo_target: PathBuf,
@@ -67,23 +70,36 @@ impl Package {
                 folder.display()
             );
         }
-        let metadata = metadata(&cargo_toml, options)?;
-        let package = choose(&metadata, &cargo_toml.canonicalize()?, name)?;
+        let question = Question::new();
+        let metadata = metadata(&cargo_toml, options, Some(&question))?;
+        let named = choose(&metadata, &cargo_toml.canonicalize()?, name)?;
+        let (package, bin) = program(&metadata, named, options)?;
         let workspace = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
             name: package.name.to_string(),
             version: package.version.to_string(),
-            cargo_toml: package.manifest_path.clone().into_std_path_buf(),
-            bin: binary(package, options.bin.as_deref())?,
+            cargo_toml: named.manifest_path.clone().into_std_path_buf(),
+            bin: binary(package, bin)?,
             way: if reaches(&metadata, package, "ampoule") { Way::Line } else { Way::Archive },
             is_small: is_small(&workspace, &package.name)?,
             calls_by_number: reaches(&metadata, package, "libc"),
             panic: panic(&workspace)?,
             outside: outside(&metadata),
+            user_flags: question.answer()?,
             workspace,
             cargo_target: metadata.target_directory.clone().into_std_path_buf(),
             metadata,
         })
+    }
+
+    /// What tells cargo which package is meant.
+    pub(super) fn specification(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+
+    /// Cargo's own target folder.
+    pub fn cargo_target(&self) -> &Path {
+        &self.cargo_target
     }
 
     /// Where everything that belongs to images is built: the image itself, and cargo's own folder for it.
@@ -92,10 +108,13 @@ impl Package {
     }
 }
 
-/// What cargo says of a workspace, for the target that images are built for.
-pub(super) fn metadata(cargo_toml: &Path, options: &BuildOptions) -> Result<Metadata> {
+/// What cargo says of a workspace, for the target that images are built for; and, if it is asked, of the user's flags.
+pub(super) fn metadata(cargo_toml: &Path, options: &BuildOptions, question: Option<&Question>) -> Result<Metadata> {
     let mut command = MetadataCommand::new();
     command.manifest_path(cargo_toml);
+    for (name, value) in question.map(Question::environment).transpose()?.unwrap_or_default() {
+        command.env(name, value);
+    }
     if !options.features.is_empty() {
         command.features(CargoOpt::SomeFeatures(options.features.clone()));
     }
@@ -133,6 +152,33 @@ fn choose<'a>(metadata: &'a Metadata, cargo_toml: &Path, name: Option<&str>) -> 
     let mut names: Vec<&str> = members.iter().map(|package| package.name.as_str()).collect();
     names.sort_unstable();
     bail!("{} is a workspace; name one of its packages: {}", cargo_toml.display(), names.join(", "))
+}
+
+/// The package whose binary is sealed, and the binary's name where one is given. That is the package itself, or the
+/// dependency that its manifest calls its `program`: `"CRATE"` or `"CRATE/BINARY"`.
+fn program<'a>(
+    metadata: &'a Metadata,
+    package: &'a cargo_metadata::Package,
+    options: &'a BuildOptions,
+) -> Result<(&'a cargo_metadata::Package, Option<&'a str>)> {
+    let Some(program) = package.metadata["ampoule"]["program"].as_str() else {
+        return Ok((package, options.bin.as_deref()));
+    };
+    if !options.features.is_empty() || options.no_default_features {
+        bail!(
+            "{} is {program}, whose features are chosen where it stands among the dependencies of {}",
+            package.name,
+            package.manifest_path
+        );
+    }
+    let (name, bin) = program.split_once('/').map_or((program, None), |(name, bin)| (name, Some(bin)));
+    let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
+    let mut direct = nodes.filter(|node| node.id == package.id).flat_map(|node| &node.dependencies);
+    let found = direct.find_map(|id| metadata.packages.iter().find(|p| p.id == *id && p.name.as_str() == name));
+    let found = found.with_context(|| {
+        format!("{}: `package.metadata.ampoule.program` is {name}, which is no dependency there", package.manifest_path)
+    })?;
+    Ok((found, options.bin.as_deref().or(bin)))
 }
 
 fn binary(package: &cargo_metadata::Package, wanted: Option<&str>) -> Result<String> {

@@ -21,7 +21,8 @@ const ARCHIVE: &str = "ampoule-archive";
 
 /// The record of this build.
 pub(super) fn record(package: &Package, sources: &Sources) -> Result<Record> {
-    let own = metadata(&sources.root().join("Cargo.toml"), &BuildOptions { offline: true, ..BuildOptions::default() })
+    let offline = BuildOptions { offline: true, ..BuildOptions::default() };
+    let own = metadata(&sources.root().join("Cargo.toml"), &offline, None)
         .context("the packages of the library OS cannot be listed")?;
     let program = package.metadata.packages.iter().find(|p| p.name.as_str() == package.name);
     let program = program.context("cargo does not list the package")?.id.clone();

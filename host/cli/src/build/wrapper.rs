@@ -15,6 +15,7 @@ use std::process::{Command, ExitCode};
 
 use super::package::Package;
 use super::sources::Sources;
+use super::user;
 
 /// Says that the tool is called as a wrapper, and names the trees: paths, as `PATH` holds them.
 const TREES: &str = "AMPOULE_WRAPPER_TREES";
@@ -35,8 +36,12 @@ pub(super) fn set(cargo: &mut Command, package: &Package, sources: &Sources) {
 
 /// Runs rustc instead of the tool, if that is what we are called for.
 pub fn perform() -> Option<ExitCode> {
-    let trees = env::var_os(TREES)?;
     let mut words: Vec<OsString> = env::args_os().skip(1).collect();
+    if user::is_asked() {
+        user::answer(&words);
+        return run(&words);
+    }
+    let trees = env::var_os(TREES)?;
     let folder = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
     let place = env::split_paths(&trees)
         .enumerate()
@@ -45,6 +50,11 @@ pub fn perform() -> Option<ExitCode> {
         stabilise(&mut words, place);
     }
     words.splice(0..0, env::var_os(INNER).filter(|inner| !inner.is_empty()));
+    run(&words)
+}
+
+/// Becomes the program that `words` begin with.
+fn run(words: &[OsString]) -> Option<ExitCode> {
     let (program, arguments) = words.split_first()?;
     let error = Command::new(program).args(arguments).env_remove(TREES).exec();
     eprintln!("error: cannot start {}: {error}", program.display());

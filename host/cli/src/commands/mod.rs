@@ -10,7 +10,11 @@ mod logs;
 mod new;
 mod ps;
 mod run;
+mod table;
 mod target;
+pub mod test;
+pub mod timeline;
+mod top;
 mod verify;
 
 use crate::Failure;
@@ -22,7 +26,9 @@ pub fn perform(command: Command) -> Result<u8, Failure> {
         Command::New(arguments) => new::perform(&arguments),
         Command::Build(arguments) => build::perform(&arguments),
         Command::Run(arguments) => run::perform(arguments),
+        Command::Test(arguments) => test::perform(&arguments),
         Command::Ps(arguments) => ps::perform(&arguments),
+        Command::Top(arguments) => top::perform(&arguments),
         Command::Logs(arguments) => logs::perform(&arguments),
         Command::Stop(arguments) => end::stop(&arguments),
         Command::Kill(arguments) => end::kill(&arguments),

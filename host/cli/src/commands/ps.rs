@@ -6,6 +6,7 @@ use std::path::Path;
 use fleet::{Machine, State, Store};
 use serde_json::{Value, json};
 
+use super::table::{self, Side};
 use crate::Failure;
 use crate::arguments::Ps;
 
@@ -33,17 +34,10 @@ pub(super) fn perform(arguments: &Ps) -> Result<u8, Failure> {
     Ok(status)
 }
 
-/// Columns that are as wide as what is in them, two spaces apart.
 fn table(machines: &[Machine]) -> String {
     let mut rows = vec![["NAME", "IMAGE", "BACKEND", "STATE", "UPTIME", "PORTS"].map(str::to_owned)];
     rows.extend(machines.iter().map(row));
-    let widths: [usize; 6] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
-    let line = |row: &[String; 6]| {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+    table::lines(&rows, [Side::Left; 6])
 }
 
 fn row(machine: &Machine) -> [String; 6] {

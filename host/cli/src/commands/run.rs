@@ -16,9 +16,11 @@ use fleet::runner::{self, tell};
 use image::debug::Symboliser;
 use monitor::jail::{self, Jail};
 use monitor::qemu::{self, Accelerator, Setup};
+use monitor::timeline::Mark;
 use monitor::{Backend, Network, Notice, Options, Outcome, Program};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
+use super::timeline::Wanted;
 use crate::Failure;
 use crate::arguments::{Machine, On, Publish, Run};
 use crate::terminal::Raw;
@@ -39,6 +41,10 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     }
     let mut options = options(&arguments, image.manifest())?;
     options.debug = Some(path.with_extension("debug"));
+    options.counters = runner::counters();
+    let timeline = arguments.timeline.clone().map(Wanted::new).transpose()?;
+    options.timeline = timeline.as_ref().map(|wanted| wanted.timeline);
+    options.timeline.inspect(|timeline| timeline.mark(Mark::Opened));
     let is_whole = is_ours.then_some(image::is_whole as fn(&[u8]) -> bool);
     let program = Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole };
     if arguments.explain_jail {
@@ -59,6 +65,9 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
             under_qemu(&program, &options, &path, file, arguments.machine, image.digest())
         }
     };
+    if let Some(wanted) = timeline.filter(|_| outcome.is_ok()) {
+        wanted.show(&path.display().to_string());
+    }
     if let Err(error @ monitor::Error::Damaged) = &outcome {
         return Err(Failure::input(format!("{}: {error}", path.display())));
     }
@@ -67,6 +76,19 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
         tell(&Event::Report(report));
     }
     Ok(outcome.status)
+}
+
+/// Runs it on `on`, one of our own, and says nothing about that.
+pub(super) fn quietly(on: On, program: &Program<'_>, options: &Options) -> Result<Outcome, monitor::Error> {
+    let run = |backend| monitor::run(program, &Options { backend, ..options.clone() });
+    match on {
+        On::Process => run(Backend::Process),
+        On::Kvm | On::Qemu => run(Backend::Kvm),
+        On::Auto => match monitor::kvm::check().and_then(|()| run(Backend::Kvm)) {
+            Err(monitor::Error::NoKvm(_)) => run(Backend::Process),
+            outcome => outcome,
+        },
+    }
 }
 
 /// Says what runs the machine, to those who list machines.
@@ -153,7 +175,7 @@ impl Copy {
 }
 
 /// Boots the file under QEMU. Backtraces get their names from the debug file beside the image, if it is there.
-fn under_qemu(
+pub(super) fn under_qemu(
     program: &Program<'_>,
     options: &Options,
     path: &Path,

@@ -1,6 +1,6 @@
 //! The network's rules as the manifest writes them: `PROTOCOL/PORTS` and `PROTOCOL/HOST:PORTS`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use abi::manifest::{Connect, Host, Listen, Protocol};
 
@@ -33,6 +33,23 @@ pub(super) fn connect(text: &str) -> Result<Connect, Problem> {
         Ok(Connect { protocol, host: self::host(host)?, first_port, last_port })
     };
     read().map_err(|what| Problem::Rule(text.to_owned(), what))
+}
+
+/// A name of `net.hosts` or a domain of `net.search`, in small letters.
+pub(super) fn name(text: &str) -> Result<String, Problem> {
+    match is_name(text) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(Problem::Rule(text.to_owned(), "is no DNS name")),
+    }
+}
+
+/// An address of `net.hosts`: its 4 or 16 bytes.
+pub(super) fn address(text: &str) -> Result<Vec<u8>, Problem> {
+    match text.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => Ok(ip.octets().to_vec()),
+        Ok(IpAddr::V6(ip)) => Ok(ip.octets().to_vec()),
+        Err(_) => Err(Problem::Rule(text.to_owned(), "is no IP address")),
+    }
 }
 
 fn protocol(text: &str) -> Result<(Protocol, &str), &'static str> {

@@ -3,16 +3,16 @@
 use std::ops::Range;
 
 use abi::PAGE_SIZE;
-use abi::manifest::{Manifest, Network};
+use abi::manifest::{Known, Manifest, Names, Network};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{LEAST_MEMORY, LEAST_STACK, MOST_MEMORY, Problem, network};
+use super::{FileRule, LEAST_MEMORY, LEAST_STACK, MOST_MEMORY, Problem, files, network};
 use crate::size::{self, Size};
 
 const SECTION: &str = "package.metadata.ampoule";
-const KEYS: &str = "`args`, `env`, `memory`, `net`, `stack`";
-const NET_KEYS: &str = "`connect`, `listen`";
+const KEYS: &str = "`args`, `env`, `files`, `memory`, `net`, `program`, `stack`";
+const NET_KEYS: &str = "`connect`, `hosts`, `listen`, `search`";
 
 /// A problem and its place.
 pub(super) struct Fault {
@@ -28,11 +28,7 @@ type Value<'i> = Spanned<DeValue<'i>>;
 
 /// Fills `manifest` from the text of a Cargo.toml.
 pub(super) fn read(text: &str, manifest: &mut Manifest) -> Result<(), Fault> {
-    let document = DeTable::parse(text).map_err(|error| Fault {
-        offset: error.span().map_or(0, |span| span.start),
-        key: String::new(),
-        problem: Problem::Toml(error.message().to_owned()),
-    })?;
+    let document = document(text)?;
     let Some(section) = find(document.get_ref()) else { return Ok(()) };
     let table = as_table(section, SECTION)?;
     let mut stack = None;
@@ -43,7 +39,10 @@ pub(super) fn read(text: &str, manifest: &mut Manifest) -> Result<(), Fault> {
             "stack" => stack = Some((key, value)),
             "args" => manifest.arguments = strings(&key, value, |_, text| plain(text))?,
             "env" => manifest.environment = environment(&key, value)?,
-            "net" => manifest.network = Some(net(&key, value)?),
+            "files" => drop(files(&key, value, text)?),
+            "net" => net(&key, value, manifest)?,
+            // What it means is cargo's knowledge (`build/package.rs`).
+            "program" => drop(as_text(value, &key)?),
             _ => return Err(fault(name.span(), key, Problem::UnknownKey(KEYS.into()))),
         }
     }
@@ -51,6 +50,67 @@ pub(super) fn read(text: &str, manifest: &mut Manifest) -> Result<(), Fault> {
         manifest.stack = self::stack(&key, value, manifest.memory)?;
     }
     Ok(())
+}
+
+/// Which files the text of a Cargo.toml seals.
+pub(super) fn read_files(text: &str) -> Result<Vec<FileRule>, Fault> {
+    let document = document(text)?;
+    let Some(section) = find(document.get_ref()) else { return Ok(Vec::new()) };
+    match as_table(section, SECTION)?.get("files") {
+        Some(value) => files(&format!("{SECTION}.files"), value, text),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn document(text: &str) -> Result<Spanned<DeTable<'_>>, Fault> {
+    DeTable::parse(text).map_err(|error| Fault {
+        offset: error.span().map_or(0, |span| span.start),
+        key: String::new(),
+        problem: Problem::Toml(error.message().to_owned()),
+    })
+}
+
+fn files(key: &str, value: &Value<'_>, text: &str) -> Result<Vec<FileRule>, Fault> {
+    let mut rules: Vec<FileRule> = Vec::new();
+    for (name, value) in as_table(value, key)? {
+        let key = format!("{key}.\"{}\"", name.get_ref());
+        let host = as_text(value, &key)?;
+        let rule = || {
+            let rule = FileRule {
+                line: super::line(text, name.span().start),
+                key: key.clone(),
+                guest: files::guest(name.get_ref())?,
+                host: files::host(host)?,
+            };
+            // With and without a slash at its end it is the same path.
+            match rules.iter().any(|other| other.guest == rule.guest) {
+                true => Err(Problem::FilePath(rule.guest, "is there twice; leave one out")),
+                false => Ok(rule),
+            }
+        };
+        let rule = rule().map_err(|problem| fault(name.span(), key.clone(), problem))?;
+        rules.push(rule);
+    }
+    rules.sort_by(|a, b| a.guest.cmp(&b.guest));
+    Ok(rules)
+}
+
+/// Names, each with an address or an array of them.
+fn hosts(key: &str, value: &Value<'_>) -> Result<Vec<Known>, Fault> {
+    let mut all = Vec::new();
+    for (name, value) in as_table(value, key)? {
+        let key = format!("{key}.{}", name.get_ref());
+        let known = network::name(name.get_ref()).map_err(|problem| fault(name.span(), key.clone(), problem))?;
+        let addresses = match value.get_ref().as_str() {
+            Some(text) => vec![network::address(text).map_err(|problem| fault(value.span(), key.clone(), problem))?],
+            None => strings(&key, value, |_, text| network::address(text))?,
+        };
+        if addresses.is_empty() {
+            return Err(fault(value.span(), key, Problem::NoAddress));
+        }
+        all.push(Known { name: known, addresses });
+    }
+    Ok(all)
 }
 
 /// `package.metadata.ampoule` of the document, if it is there.
@@ -114,17 +174,22 @@ fn environment(key: &str, value: &Value<'_>) -> Result<Vec<String>, Fault> {
     Ok(entries)
 }
 
-fn net(key: &str, value: &Value<'_>) -> Result<Network, Fault> {
+fn net(key: &str, value: &Value<'_>, manifest: &mut Manifest) -> Result<(), Fault> {
     let mut rules = Network::default();
+    let mut names = Names::default();
     for (name, value) in as_table(value, key)? {
         let key = format!("{key}.{}", name.get_ref());
         match name.get_ref().as_ref() {
             "listen" => rules.listen = strings(&key, value, |_, text| network::listen(text))?,
             "connect" => rules.connect = strings(&key, value, |_, text| network::connect(text))?,
+            "hosts" => names.hosts = hosts(&key, value)?,
+            "search" => names.search = strings(&key, value, |_, text| network::name(text))?,
             _ => return Err(fault(name.span(), key, Problem::UnknownKey(NET_KEYS.into()))),
         }
     }
-    Ok(rules)
+    manifest.network = Some(rules);
+    manifest.names = Some(names).filter(|names| *names != Names::default());
+    Ok(())
 }
 
 /// An array of strings, each read by `read`.

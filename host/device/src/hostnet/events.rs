@@ -83,7 +83,12 @@ impl Hostnet {
                 Kind::Datagram => read_datagram(socket, descriptor, &self.ram, buffer, &mut header)?,
             };
             match got {
-                Some(bytes) => length = bytes,
+                Some(bytes) => {
+                    length = bytes;
+                    if header.event == Event::Data as u32 {
+                        self.traffic.receive(bytes);
+                    }
+                }
                 None => return Ok(None),
             }
         }
@@ -128,6 +133,8 @@ impl Hostnet {
             full_length: 0,
             peer: peer.address(v6),
             local,
+            class: 0,
+            segment: 0,
         };
         self.ram.write(buffer.address, &header)?;
         Ok(Some(HEADER as u32))
@@ -194,7 +201,7 @@ fn read_datagram(
     let room = buffer.length as usize - HEADER;
     let into = ram.buffer(buffer)?.wrapping_add(HEADER);
     // SAFETY: inside the buffer, which `ram` bounds.
-    let (got, sender) = unsafe { system::receive_datagram(descriptor, into, room) };
+    let (got, sender, ancillary) = unsafe { system::receive_datagram(descriptor, into, room) };
     let Ok(full) = u32::try_from(got) else { return Ok(failure(socket, -got as i32, header)) };
     let length = full.min(room as u32);
     socket.window = socket.window.saturating_sub(length + DATAGRAM_OVERHEAD);
@@ -202,6 +209,9 @@ fn read_datagram(
     header.value = length;
     header.full_length = full;
     header.peer = sender.address(socket.v6);
+    header.local = ancillary.destination(socket.v6);
+    header.class = ancillary.class();
+    header.segment = ancillary.segment();
     Ok(Some(length))
 }
 

@@ -18,8 +18,8 @@ mod requests;
 mod sends;
 pub mod table;
 
-use crate::{Nonsense, Ram, Served, What};
-use abi::hostnet::{Address, QUEUE_CONTROL, QUEUE_EVENTS, QUEUE_SEND, Request, Response, SendStatus};
+use crate::{Nonsense, Ram, Served, Traffic, What};
+use abi::hostnet::{QUEUE_CONTROL, QUEUE_EVENTS, QUEUE_SEND, Request, Response, SendHeader, SendStatus};
 use abi::ring::{Buffer, Chain, Device};
 use requests::Lookup;
 use table::Table;
@@ -39,11 +39,12 @@ pub trait Control {
     /// An errno, positive.
     fn resolve(&mut self, token: u32, name: &[u8]) -> Result<(), i32>;
 
-    /// Sends a datagram of `length` bytes at `bytes` to a peer. With `wait` the answer tells what became of it; without,
-    /// it may be lost without a word, as on a network.
+    /// Sends the `header.length` bytes at `bytes` as the header says: to its address, or to the connected peer with what
+    /// a plain write cannot say. With `wait` the answer tells what became of it; without, it may be lost without a word,
+    /// as on a network.
     ///
     /// `bytes` leads to guest memory, to be copied and not to be referred to.
-    fn send_to(&mut self, socket: u32, to: &Address, bytes: *const u8, length: usize, wait: bool) -> Answer;
+    fn send_to(&mut self, header: &SendHeader, bytes: *const u8, wait: bool) -> Answer;
 }
 
 /// What a [`Control`] answers.
@@ -75,12 +76,22 @@ pub struct Hostnet {
     lookups: [Option<Lookup>; LOOKUPS],
     /// Some listener could not accept for lack of descriptors or slots.
     starved: bool,
+    traffic: Traffic,
 }
 
 impl Hostnet {
     /// Serves `queues`, with `table` for its sockets and `set` to wait on.
     pub fn new(queues: [Device; 3], ram: Ram, set: i32, table: Table) -> Self {
-        Self { queues, ram, set, table, spare: None, lookups: [None; LOOKUPS], starved: false }
+        Self {
+            queues,
+            ram,
+            set,
+            table,
+            spare: None,
+            lookups: [None; LOOKUPS],
+            starved: false,
+            traffic: Traffic::default(),
+        }
     }
 
     /// Serves one queue; an unknown number is ignored.
@@ -95,6 +106,11 @@ impl Hostnet {
             _ => return Ok(Served::default()),
         };
         result.map_err(|what| Nonsense { device: "hostnet", queue: name, what })
+    }
+
+    /// What went through.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// Serves all queues.

@@ -22,7 +22,11 @@ impl Hostnet {
                         return Err(What::Header);
                     }
                     let bytes = self.ram.buffer(&request)?.wrapping_add(HEADER as usize);
-                    self.send(&header, bytes, control)
+                    let status = self.send(&header, bytes, control);
+                    if status.taken > 0 || status.status == 0 {
+                        self.traffic.send(status.taken);
+                    }
+                    status
                 }
                 SEND_CREDIT => self.credit(&header),
                 _ => return Err(What::Header),
@@ -63,7 +67,8 @@ impl Hostnet {
         if header.length > DATAGRAM_MAX {
             return failed(errno::EMSGSIZE);
         }
-        if header.address.family == 0 {
+        let plain = header.class == 0 && header.segment == 0 && header.source.family == 0;
+        if header.address.family == 0 && plain {
             let Some(descriptor) = socket.descriptor() else { return failed(errno::ENOTCONN) };
             let put = system::write(descriptor, bytes, header.length as usize);
             socket.wants_room |= put == -(errno::EAGAIN as isize);
@@ -74,7 +79,7 @@ impl Hostnet {
         }
         // The first datagram to a peer waits for the verdict; after that they are on their own.
         let wait = socket.allowed != header.address || socket.descriptor().is_none();
-        let answer = control.send_to(header.socket, &header.address, bytes, header.length as usize, wait);
+        let answer = control.send_to(header, bytes, wait);
         self.adopt(header.socket, &answer, false);
         let status = answer.response.status;
         if let Some(socket) = self.table.get(header.socket) {

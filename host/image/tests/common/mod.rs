@@ -64,5 +64,5 @@ pub(crate) fn manifest() -> Manifest {
 }
 
 pub(crate) fn sealed(elf: &[u8]) -> Result<ampoule_image::Sealed, SealError> {
-    seal(&SealInput { elf, manifest: &manifest(), exokernel: None, symbols: &[], unwind: false })
+    seal(&SealInput { elf, manifest: &manifest(), exokernel: None, symbols: &[], files: &[], unwind: false })
 }

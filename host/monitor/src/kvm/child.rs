@@ -16,6 +16,7 @@ use crate::machine::child::{self, Plan};
 use crate::machine::layout::{Layout, Span};
 use crate::machine::tender::end;
 use crate::machine::{boot, filter, signals as shared_signals, vdso};
+use crate::timeline::Mark;
 use abi::vcpu::STATUS_ABORT;
 use host_device::system;
 use kvm_bindings::KVM_SYNC_X86_REGS;
@@ -30,6 +31,7 @@ pub(super) fn start(plan: Plan<'_>) -> Error {
             if child::lock_down(&rules).is_err() {
                 end(STATUS_ABORT, format_args!("the kernel refuses the seccomp filter"));
             }
+            plan.mark(Mark::Locked);
             machine.run()
         }
         Err(error) => error,
@@ -46,12 +48,15 @@ fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
     let memory = place(&layout, room)?;
     let layout = layout.seen_at(memory.start + room);
     child::open(&layout)?;
+    plan.mark(Mark::Reserved);
     let vm = vm::create(&kvm, memory)?;
     let mut vcpu = vm.create_vcpu(0).map_err(super::refused("make a CPU"))?;
+    plan.mark(Mark::Vm);
     // A third of a millisecond; in another thread it is no quicker.
     let features = Table::supported(&kvm)?;
     vm::features(&vcpu, &features)?;
     let (clock, own_clock) = vm::clock(&vcpu, vdso::now(libc::CLOCK_REALTIME))?;
+    plan.mark(Mark::Cpu);
     let far = Far::of(layout.far);
     let rings = plan.rings.clone().at(layout.rings);
     let told = boot::Far { gate: far.gate(), clock, cpu: features.cpu(), device_flags: 0 };
@@ -61,10 +66,12 @@ fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
         layout.host(far.code.start).cast::<[u8; 4096]>().write(far.code_page());
         layout.host(far.tables.start).cast::<[u8; 4096]>().write(far.tables_page());
     }
+    plan.mark(Mark::Filled);
     child::seal(&plan.program, &layout, libc::PROT_READ | libc::PROT_WRITE)?;
     for page in [far.code, far.tables] {
         child::protect(&layout, page, libc::PROT_READ)?;
     }
+    plan.mark(Mark::Sealed);
     // SAFETY: `place` reserved the room, zeroed, for this alone.
     let mut tables = unsafe { Tables::new(memory.start as *mut u8, room, layout.image.start) };
     map(&mut tables, &plan.program, &layout, &far).map_err(|Full| Error::BadImage("too large for its page tables"))?;
@@ -84,13 +91,17 @@ fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
         &raw mut (*run).immediate_exit
     };
     drop((kvm, vm));
+    plan.mark(Mark::Tables);
     keep(vcpu)?;
-    let tender = child::tender(Kvm { tables, task_type: start.task_type, exits: 0 }, layout, &rings, own_clock)?;
+    let platform = Kvm { tables, task_type: start.task_type, exits: 0 };
+    let tender = child::tender(plan, platform, layout, &rings, own_clock)?;
+    plan.mark(Mark::Devices);
     // SAFETY: as above; it lies in that page.
     unsafe {
         signals::install(&child::stacks(0)?, exit, layout.host_span(Span { end: layout.arena.end, ..layout.image }))?
     };
     child::await_verdict()?;
+    plan.mark(Mark::Verdict);
     let rules = filter::Rules {
         arena: layout.host_span(layout.arena),
         network: rings.hostnet().is_some(),

@@ -232,6 +232,7 @@ impl Machine {
         if came & signals::TICK != 0 && self.far.is_stub(rip) {
             self.watch();
         }
+        self.tender.count();
         self.offer();
     }
 

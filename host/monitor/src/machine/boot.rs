@@ -80,6 +80,7 @@ pub(crate) fn information(plan: &Plan<'_>, layout: &Layout, rings: &Rings, strin
         manifest: bytes(program.header.manifest),
         digest: program.header.digest,
         symbols: bytes(program.header.symbols),
+        files: bytes(program.header.files),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::message::{Head, Kind, MESSAGE_MAX};
 use super::tender::CONTROL;
-use abi::hostnet::{Address, Request, Response};
+use abi::hostnet::{Address, Request, Response, SendHeader};
 use abi::vcpu::{EVENT_INTERRUPT, EVENT_STOP};
 use host_device::hostnet::{Answer, Control};
 use host_device::system::{self, EpollEvent, errno};
@@ -171,16 +171,17 @@ impl Control for Channel {
         }
     }
 
-    fn send_to(&mut self, socket: u32, to: &Address, bytes: *const u8, length: usize, wait: bool) -> Answer {
-        const ADDRESS: usize = size_of::<Address>();
-        let head = Head { socket, status: wait.into(), ..Head::new(Kind::SendTo) };
-        self.buffer[Head::LENGTH..Head::LENGTH + ADDRESS].copy_from_slice(bytes_of(to));
-        self.put_guest(ADDRESS, bytes, length);
+    fn send_to(&mut self, header: &SendHeader, bytes: *const u8, wait: bool) -> Answer {
+        const HEADER: usize = size_of::<SendHeader>();
+        let head = Head { socket: header.socket, status: wait.into(), ..Head::new(Kind::SendTo) };
+        let length = header.length as usize;
+        self.buffer[Head::LENGTH..Head::LENGTH + HEADER].copy_from_slice(bytes_of(header));
+        self.put_guest(HEADER, bytes, length);
         if wait {
-            let came = self.exchange(head, ADDRESS + length);
+            let came = self.exchange(head, HEADER + length);
             return self.answer(came);
         }
-        self.send(head, ADDRESS + length);
+        self.send(head, HEADER + length);
         Answer::default()
     }
 }

@@ -13,6 +13,8 @@ use super::tender::{
 };
 use super::tender::{Moment, Platform, Tender};
 use super::upcall::Upcall;
+use crate::counters::Page;
+use crate::timeline::{Mark, Timeline};
 use crate::{Error, Program};
 use abi::PAGE_SIZE;
 use abi::address::BusAddr;
@@ -49,6 +51,17 @@ pub(crate) struct Plan<'a> {
     /// The network device's, if there is one; it is moved too.
     pub(crate) interface: Option<RawFd>,
     pub(crate) parent: i32,
+    /// Where to count, if somebody wants to know.
+    pub(crate) counters: Option<&'static Page>,
+    /// Where to note how far it has come.
+    pub(crate) timeline: Option<Timeline>,
+}
+
+impl Plan<'_> {
+    /// The machine has come this far.
+    pub(crate) fn mark(&self, mark: Mark) {
+        self.timeline.inspect(|timeline| timeline.mark(mark));
+    }
 }
 
 /// Waits until the parent has found the image whole, and tells it that the machine is made. If the image is not, the parent
@@ -194,6 +207,7 @@ pub(crate) fn seal(program: &Program<'_>, layout: &Layout, allowed: i32) -> Resu
 
 /// The far side of the gate. `clock` is the guest's, as the child reads it.
 pub(crate) fn tender<P: Platform>(
+    plan: &Plan<'_>,
     platform: P,
     layout: Layout,
     rings: &Rings,
@@ -237,7 +251,12 @@ pub(crate) fn tender<P: Platform>(
         clock,
         upcall: Upcall::default(),
         channel: Channel::new(buffer, CONTROL_SET, network),
-        marks: std::env::var_os(MARKS).map(|_| Moment::now()),
+        counters: plan.counters,
+        timeline: plan.timeline,
+        calls: 0,
+        waits: 0,
+        says_marks: std::env::var_os(MARKS).is_some(),
+        made: Moment::now(),
     })
 }
 

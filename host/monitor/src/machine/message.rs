@@ -32,7 +32,7 @@ pub(crate) enum Kind {
     /// To the parent: an [`abi::hostnet::Request`], and for `Resolve` the name. Answered by `Response`, a look-up too: whether it has
     /// started.
     Request = 3,
-    /// To the parent: an [`abi::hostnet::Address`], and a datagram for it.
+    /// To the parent: an [`abi::hostnet::SendHeader`], and the bytes it tells of.
     SendTo = 4,
     /// To the parent: what did the look-up of token `socket` come to? Answered by `Done`: the status, and
     /// [`abi::hostnet::Address`]es.

@@ -30,7 +30,9 @@ pub(crate) mod tender;
 pub(crate) mod upcall;
 pub(crate) mod vdso;
 
+use crate::counters::Page;
 use crate::network::Link;
+use crate::timeline::Mark;
 use crate::{Error, Options, Outcome, Program};
 use abi::manifest::Manifest;
 use child::Plan;
@@ -60,15 +62,31 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
     let rings = Rings::plan(link);
     let memory = options.memory.unwrap_or(program.header.memory);
     let layout = Layout::plan(program, &strings, rings.length(), backend.far, memory)?;
+    let counters = options.counters.as_deref().map(Page::create).transpose()?;
     let seed = os::random()?;
     let (ours, theirs) = os::socket_pair()?;
     let signals = os::Signals::take()?;
     let parent = os::own_id();
+    let timeline = options.timeline;
+    timeline.inspect(|timeline| timeline.mark(Mark::Forked));
     match os::fork()? {
         None => {
+            timeline.inspect(|timeline| timeline.mark(Mark::Child));
             let control = theirs.into_raw_fd();
             let interface = interface.map(IntoRawFd::into_raw_fd);
-            let plan = Plan { program: *program, layout, strings, rings, frames, seed, control, interface, parent };
+            let plan = Plan {
+                program: *program,
+                layout,
+                strings,
+                rings,
+                frames,
+                seed,
+                control,
+                interface,
+                parent,
+                counters,
+                timeline,
+            };
             let error = (backend.start)(plan);
             os::fail(&error)
         }
@@ -80,11 +98,15 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
                 child.wait()?;
                 return Err(Error::Damaged);
             }
+            timeline.inspect(|timeline| timeline.mark(Mark::Checked));
             os::send(ours.as_fd(), &[&message::Head::new(message::Kind::Done).bytes()], None);
             // Frames are not the parent's business, and neither is a network that the operator took away.
             let unconnected = Manifest { network: None, ..program.manifest.clone() };
             let manifest = if link == Link::Sockets { program.manifest } else { &unconnected };
-            parent::Parent::new(&Program { manifest, ..*program }, options, child, ours, signals).stay()
+            let parent = parent::Parent::new(&Program { manifest, ..*program }, options, child, ours, signals);
+            let outcome = parent.stay();
+            timeline.inspect(|timeline| timeline.mark(Mark::End));
+            outcome
         }
     }
 }

@@ -5,9 +5,11 @@ use super::os::{self, Child, Fate, Got, Signals};
 use super::signals::NUDGE;
 use crate::jail::Jail;
 use crate::sockets::{HostSockets, Lookup};
+use crate::timeline::Mark;
 use crate::{Error, Options, Outcome, Program};
 use abi::gate::BACKTRACE_MAX;
-use abi::hostnet::{Address, Operation, Request, Response};
+use abi::hostnet::{Address, Operation, Request, Response, SendHeader};
+use abi::manifest::Policy;
 use abi::vcpu::{EVENT_INTERRUPT, EVENT_STOP};
 use host_device::{bytes_of, value_of};
 use rustix::io::Errno;
@@ -52,7 +54,8 @@ impl<'a> Parent<'a> {
         signals: Signals,
     ) -> Self {
         let network = program.manifest.network.clone();
-        let sockets = network.map(|network| HostSockets::new(network, options.publish.clone(), options.notify));
+        let rules = network.map(|network| Policy::new(network, program.manifest.names.as_ref()));
+        let sockets = rules.map(|rules| HostSockets::new(rules, options.publish.clone(), options.notify));
         Self {
             options,
             digest: program.header.digest,
@@ -92,6 +95,11 @@ impl<'a> Parent<'a> {
             }
             self.listen(&mut buffer)?;
             self.end_lookups();
+            if let (Some(timeline), Some(sockets)) = (self.options.timeline, &self.sockets)
+                && sockets.has_listened()
+            {
+                timeline.mark(Mark::Listening);
+            }
             if ready.first() == Some(&true) {
                 let fate = self.child.wait()?;
                 self.listen(&mut buffer)?;
@@ -188,8 +196,8 @@ impl<'a> Parent<'a> {
     }
 
     fn send_to(&mut self, head: Head, body: &[u8]) {
-        let (Some(to), Some(sockets)) = (value_of::<Address>(body), &mut self.sockets) else { return };
-        let answer = sockets.send_to(head.socket, &to, body.get(size_of::<Address>()..).unwrap_or_default());
+        let (Some(header), Some(sockets)) = (value_of::<SendHeader>(body), &mut self.sockets) else { return };
+        let answer = sockets.send_to(&header, body.get(size_of::<SendHeader>()..).unwrap_or_default());
         // Where no answer is waited for, a descriptor cannot come to exist either.
         if head.status != 0 {
             let head = Head::new(Kind::Response).bytes();

@@ -10,6 +10,8 @@ use super::message::{Head, Kind};
 use super::rings::{CONSOLE_QUEUES, FRAMES_QUEUES, HOSTNET_QUEUES};
 use super::upcall::Upcall;
 use super::vdso;
+use crate::counters::{Counters, Page};
+use crate::timeline::{Mark, Timeline};
 use abi::PAGE_SIZE;
 use abi::boot::{CLOCK_TSC, Clock};
 use abi::gate::{
@@ -23,7 +25,7 @@ use host_device::console::Console;
 use host_device::hostnet::Hostnet;
 use host_device::net::Net;
 use host_device::system::{self, EpollEvent, errno};
-use host_device::{Nonsense, Served};
+use host_device::{Nonsense, Served, Traffic};
 
 /// The child's descriptors besides 0, 1 and 2.
 pub(crate) const CONTROL: i32 = 3;
@@ -70,8 +72,17 @@ pub(crate) struct Tender<P> {
     pub(crate) channel: Channel,
     pub(crate) hostnet: Option<Hostnet>,
     pub(crate) frames: Option<Net>,
-    /// Where somebody wants to know how long the guest takes to `main`, and how often it came out.
-    pub(crate) marks: Option<Moment>,
+    /// Where somebody wants to know what the machine does.
+    pub(crate) counters: Option<&'static Page>,
+    /// Gate calls so far, and those among them that waited.
+    pub(crate) calls: u64,
+    pub(crate) waits: u64,
+    /// Where to note how far the machine has come.
+    pub(crate) timeline: Option<Timeline>,
+    /// Somebody wants to know how long the guest takes to `main`, and how often it came out.
+    pub(crate) says_marks: bool,
+    /// When this was made, before the guest's first instruction.
+    pub(crate) made: Moment,
 }
 
 /// One moment on two clocks.
@@ -100,8 +111,10 @@ pub(crate) fn end(status: u64, text: core::fmt::Arguments<'_>) -> ! {
 impl<P: Platform> Tender<P> {
     /// A gate call. The number and arguments are the guest's.
     pub(crate) fn dispatch(&mut self, call: u64, a: u64, b: u64, c: u64) -> i64 {
+        self.calls += 1;
         let result = match Call::from_number(call) {
             Some(Call::Exit) => {
+                self.note();
                 self.say_marks();
                 system::exit(a as u8)
             }
@@ -123,9 +136,24 @@ impl<P: Platform> Tender<P> {
             Some(Call::StartCpu) => Err(GateError::NoResources),
             None => Err(GateError::NoSuchCall),
         };
+        self.count();
+        self.note();
         match result {
             Ok(()) => 0,
             Err(error) => -(error as i64),
+        }
+    }
+
+    /// Brings the counters that others see up to date.
+    pub(crate) fn count(&self) {
+        if let Some(page) = self.counters {
+            let counters = Counters {
+                calls: self.calls,
+                waits: self.waits,
+                exits: self.platform.exits().unwrap_or(0),
+                traffic: self.traffic(),
+            };
+            counters.store(page);
         }
     }
 
@@ -138,17 +166,59 @@ impl<P: Platform> Tender<P> {
     /// Says how long the guest took from its entry to `main`, and how often it came out, if somebody asked and it got there.
     /// Its marks are TSC values; the time since the tender was made gives the counter's rate.
     fn say_marks(&self) {
-        let Some(start) = self.marks else { return };
-        let (end, [entry, main]) = (Moment::now(), &self.vcpu().marks);
-        let (entry, main) = (entry.load(Ordering::Relaxed), main.load(Ordering::Relaxed));
-        let (ticks, rate) = (main.saturating_sub(entry), end.ticks.saturating_sub(start.ticks).max(1));
-        let ns = u128::from(ticks) * u128::from(end.ns - start.ns) / u128::from(rate);
+        if !self.says_marks {
+            return;
+        }
+        let [entry, main] = self.marks();
+        let ns = main.saturating_sub(entry);
         let mut line = Text { bytes: [0; 512], length: 0 };
         let _ = line.write_fmt(format_args!("entry to main: {ns} ns\n"));
         if let Some(exits) = self.platform.exits() {
             let _ = line.write_fmt(format_args!("exits: {exits}\n"));
         }
         system::write(2, line.bytes.as_ptr(), line.length);
+    }
+
+    /// When the guest was entered and came to `main`, in ns of the host's monotonic clock; 0 where it did not yet.
+    fn marks(&self) -> [u64; 2] {
+        let (start, now) = (self.made, Moment::now());
+        let (ticks, ns) = (now.ticks.saturating_sub(start.ticks).max(1), now.ns.saturating_sub(start.ns));
+        let when = |mark: u64| {
+            let since = mark.saturating_sub(start.ticks).min(ticks);
+            start.ns + (u128::from(since) * u128::from(ns) / u128::from(ticks)) as u64
+        };
+        self.vcpu()
+            .marks
+            .each_ref()
+            .map(|mark| mark.load(Ordering::Relaxed))
+            .map(|mark| if mark == 0 { 0 } else { when(mark) })
+    }
+
+    /// Notes what can be seen from here of how far the program has come.
+    fn note(&self) {
+        let Some(timeline) = self.timeline else { return };
+        if !timeline.is_marked(Mark::Main) {
+            let [entry, main] = self.marks();
+            if entry != 0 && main != 0 {
+                timeline.mark_at(Mark::Entry, entry);
+                timeline.mark_at(Mark::Main, main);
+            }
+        }
+        let traffic = self.traffic();
+        for (mark, is_so) in [
+            (Mark::Output, self.console.has_written()),
+            (Mark::Request, traffic.received > 0),
+            (Mark::Answer, traffic.sent > 0),
+        ] {
+            if is_so && !timeline.is_marked(mark) {
+                timeline.mark(mark);
+            }
+        }
+    }
+
+    fn traffic(&self) -> Traffic {
+        let (hostnet, frames) = (self.hostnet.as_ref().map(Hostnet::traffic), self.frames.as_ref().map(Net::traffic));
+        hostnet.or(frames).unwrap_or_default()
     }
 
     fn raise(&self, bits: u64) {
@@ -212,7 +282,10 @@ impl<P: Platform> Tender<P> {
     }
 
     fn wait(&mut self, until_ns: u64) {
+        self.waits += 1;
         self.serve();
+        self.count();
+        self.note();
         let timeout = self.timeout(until_ns);
         let mut events = [EpollEvent::default(); BATCH];
         let count = system::epoll_wait(EVENTS, &mut events, timeout);

@@ -13,6 +13,7 @@ use crate::machine::child::{self, Plan};
 use crate::machine::layout::Layout;
 use crate::machine::tender::end;
 use crate::machine::{filter, signals as shared_signals, vdso};
+use crate::timeline::{Mark, Timeline};
 use abi::PAGE_SIZE;
 use abi::address::GuestAddr;
 use abi::boot::{CLOCK_FUNCTION, Clock, Cpu, DEVICE_FLAG_CHEAP_KICK};
@@ -31,6 +32,7 @@ struct Last {
     stack: u64,
     boot: u64,
     old_stack_top: u64,
+    timeline: Option<Timeline>,
 }
 
 /// Becomes the machine. Returns only if that failed.
@@ -47,20 +49,25 @@ fn build(plan: Plan<'_>) -> Result<(u64, Box<Last>), Error> {
     child::die_with(plan.parent)?;
     child::descriptors(&plan)?;
     let layout = place(&plan.layout)?;
+    plan.mark(Mark::Reserved);
     let rings = plan.rings.clone().at(layout.rings);
     let far = Far { gate: gate::entry(), clock: clock(), cpu: cpu(), device_flags: DEVICE_FLAG_CHEAP_KICK };
     // SAFETY: `place` mapped it, and nothing else is there.
     unsafe { child::fill(&plan, &layout, &rings, &far)? };
+    plan.mark(Mark::Filled);
     child::seal(&plan.program, &layout, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC)?;
+    plan.mark(Mark::Sealed);
     // SAFETY: the stretch behind the arena, reserved by `place`, used by nobody.
     unsafe { libc::munmap(layout.arena.end as *mut _, layout.arena.length() as usize) };
-    let tender = child::tender(Process, layout, &rings, far.clock)?;
+    let tender = child::tender(&plan, Process, layout, &rings, far.clock)?;
     // SAFETY: once, in a process with one thread, before the guest runs.
     unsafe { tender::install(tender) };
     let stacks = child::stacks(STACK)?;
     // SAFETY: mapped for good just now.
     unsafe { signals::install(stacks.signals, stacks.signals_length)? };
+    plan.mark(Mark::Devices);
     child::await_verdict()?;
+    plan.mark(Mark::Verdict);
     timers()?;
     let rules = filter::Rules {
         arena: layout.arena,
@@ -76,6 +83,7 @@ fn build(plan: Plan<'_>) -> Result<(u64, Box<Last>), Error> {
         stack: layout.stack.end,
         boot: layout.boot.start,
         old_stack_top: stack_top(),
+        timeline: plan.timeline,
     };
     Ok((stacks.top, Box::new(last)))
 }
@@ -93,6 +101,7 @@ extern "sysv64" fn lock_down(last: *mut u8) -> ! {
         if child::lock_down(&last.rules).is_err() {
             end(abi::vcpu::STATUS_ABORT, format_args!("the kernel refuses the seccomp filter"));
         }
+        last.timeline.inspect(|timeline| timeline.mark(Mark::Locked));
         gate::enter(entry, stack, boot)
     }
 }

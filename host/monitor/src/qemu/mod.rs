@@ -22,6 +22,7 @@ mod serial;
 
 use crate::machine::os::{self, Signals};
 use crate::network::Link;
+use crate::timeline::{Mark, Timeline};
 use crate::{Error, Notice, Options, Outcome, Program, Publish};
 use abi::manifest::Manifest;
 use listeners::Listeners;
@@ -100,12 +101,16 @@ pub fn run(program: &Program<'_>, options: &Options, setup: &Setup<'_>) -> Resul
     let manifest = if link == Link::None { &unconnected } else { program.manifest };
     let forwards = if link == Link::Sockets { forwards(manifest, options)? } else { Vec::new() };
     let signals = Signals::take()?;
+    let mark = |mark| options.timeline.iter().for_each(|timeline| timeline.mark(mark));
+    mark(Mark::Forked);
     let mut running = Running::start(|output| command::arguments(manifest, options, setup, memory, &forwards, output))?;
     let listeners = Listeners::new(running.child.id(), forwards);
-    running.stay(&signals, setup.names, listeners, &|listening| {
+    let outcome = running.stay(&signals, setup.names, listeners, options.timeline, &|listening| {
         let Publish { protocol, host, port } = listening;
         options.notify.inspect(|notify| notify(&Notice::Listening { protocol, port, host }));
-    })
+    });
+    mark(Mark::End);
+    outcome
 }
 
 /// Where the exokernel and the image behind it begin, with room for the exokernel.
@@ -194,6 +199,7 @@ impl Running {
         signals: &Signals,
         names: Option<&dyn Fn(u64) -> Vec<String>>,
         mut listeners: Listeners,
+        timeline: Option<Timeline>,
         tell: &dyn Fn(Publish),
     ) -> Result<Outcome, Error> {
         let mut serial = Serial::new(names);
@@ -219,6 +225,7 @@ impl Running {
             }
             if ready[2] {
                 self.pass_output(&mut buffer);
+                timeline.inspect(|timeline| timeline.mark(Mark::Output));
             }
             if ready[1] {
                 match self.serial.read(&mut buffer) {

@@ -5,6 +5,8 @@
 //! | `policy` | may it? and where does a port of the machine appear on the host? |
 //! | `address` | addresses, between what the guest says, what is checked, and what the kernel wants |
 //! | `open` | one open socket |
+//! | `options` | its options |
+//! | `system` | system calls that the safe wrappers do not know |
 //! | `lookup` | names, by the host's resolver |
 //!
 //! Whoever serves the machine's data path (the child of the process tender; under KVM the same process) gets each
@@ -19,13 +21,15 @@
 mod address;
 mod lookup;
 mod open;
+mod options;
 mod policy;
+mod system;
 
 pub use lookup::Lookup;
 
 use crate::{Notice, Publish};
-use abi::hostnet::{Address, Operation, Request, Response, SocketOption};
-use abi::manifest::{Network, Protocol};
+use abi::hostnet::{Address, Operation, Request, Response, SendHeader, SocketOption};
+use abi::manifest::{self, Protocol};
 use open::Open;
 use policy::Policy;
 use rustix::io::Errno;
@@ -41,6 +45,7 @@ pub struct HostSockets {
     policy: Policy,
     sockets: HashMap<u32, Open>,
     notify: Option<fn(&Notice)>,
+    has_listened: bool,
     /// Ports whose trouble was told already.
     told: Vec<(Protocol, u16)>,
 }
@@ -56,8 +61,14 @@ pub struct Answer<'a> {
 
 impl HostSockets {
     /// The sockets of a machine with this policy.
-    pub fn new(network: Network, publish: Vec<Publish>, notify: Option<fn(&Notice)>) -> Self {
-        Self { policy: Policy::new(network, publish), sockets: HashMap::new(), notify, told: Vec::new() }
+    pub fn new(rules: manifest::Policy, publish: Vec<Publish>, notify: Option<fn(&Notice)>) -> Self {
+        Self {
+            policy: Policy::new(rules, publish),
+            sockets: HashMap::new(),
+            notify,
+            has_listened: false,
+            told: Vec::new(),
+        }
     }
 
     /// Carries a request out. `accepted` is the descriptor, where the request concerns an accepted connection.
@@ -70,9 +81,10 @@ impl HostSockets {
     }
 
     /// Sends a datagram to a peer; the answer's status is what became of it.
-    pub fn send_to(&mut self, number: u32, to: &Address, bytes: &[u8]) -> Answer<'_> {
+    pub fn send_to(&mut self, header: &SendHeader, bytes: &[u8]) -> Answer<'_> {
+        let number = header.socket;
         let result = match self.sockets.get_mut(&number) {
-            Some(socket) => socket.send_to(&self.policy, to, bytes),
+            Some(socket) => socket.send_to(&self.policy, header, bytes),
             None => Err(Errno::BADF),
         };
         let status = result.map_or_else(|errno| -errno.raw_os_error(), |()| 0);
@@ -184,7 +196,13 @@ impl HostSockets {
         }
     }
 
-    fn tell(&self, notice: &Notice) {
+    /// Has a port of the machine's come to be reached?
+    pub(crate) fn has_listened(&self) -> bool {
+        self.has_listened
+    }
+
+    fn tell(&mut self, notice: &Notice) {
+        self.has_listened |= matches!(notice, Notice::Listening { .. });
         if let Some(notify) = self.notify {
             notify(notice);
         }
@@ -195,11 +213,11 @@ impl HostSockets {
 fn of_accepted(operation: Operation, request: &Request, socket: &OwnedFd) -> Result<Response, Errno> {
     match operation {
         Operation::SetOption => {
-            open::set_option(socket, false, option(request.argument)?, request.value)?;
+            options::set(socket, option(request.argument)?, request.value)?;
             Ok(Response::default())
         }
         Operation::GetOption => {
-            let value = open::option(socket, false, option(request.argument)?)?;
+            let value = options::get(socket, option(request.argument)?)?;
             Ok(Response { value, ..Response::default() })
         }
         Operation::LocalAddress => {
@@ -217,7 +235,5 @@ fn operation(number: u32) -> Option<Operation> {
 }
 
 fn option(number: u32) -> Result<SocketOption, Errno> {
-    use SocketOption::*;
-    let all = [KeepAlive, KeepIdle, KeepInterval, KeepCount, Broadcast, HopLimit, Linger, OnlyV6, Error, ReusePort];
-    all.into_iter().find(|o| *o as u32 == number).ok_or(Errno::NOPROTOOPT)
+    options::ALL.into_iter().find(|o| *o as u32 == number).ok_or(Errno::NOPROTOOPT)
 }

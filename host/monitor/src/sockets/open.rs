@@ -3,16 +3,16 @@
 //! The host's socket is made late, at the first request that says which family it must have: a guest's IPv6 socket whose
 //! port is published at an IPv4 address, or that connects to one, is an IPv4 socket here.
 
-use super::address;
 use super::policy::Policy;
+use super::{address, options, system};
 use crate::Notice;
-use abi::hostnet::{Address, SocketOption};
+use abi::hostnet::{Address, CLASS_GIVEN, SendHeader, SocketOption};
 use abi::manifest::Protocol;
+use host_device::control::Control;
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 /// One open socket.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Open {
                 sockopt::set_tcp_nodelay(&socket, true)?;
             }
             for (option, value) in std::mem::take(&mut self.options) {
-                set_option(&socket, address.is_ipv6(), option, value)?;
+                options::set(&socket, option, value)?;
             }
             self.descriptor = Some(socket);
         }
@@ -174,17 +174,26 @@ impl Open {
         Ok(self.local())
     }
 
-    pub(super) fn send_to(&mut self, policy: &Policy, to: &Address, bytes: &[u8]) -> Result<(), Errno> {
+    pub(super) fn send_to(&mut self, policy: &Policy, header: &SendHeader, bytes: &[u8]) -> Result<(), Errno> {
         if self.protocol != Protocol::Udp {
             return Err(Errno::ISCONN);
         }
-        let to = address::peer(address::from_guest(to)?);
+        let to = match header.address.family {
+            // Whom it is connected to was checked when it was.
+            0 if self.connected => None,
+            0 => return Err(Errno::DESTADDRREQ),
+            _ => Some(address::peer(address::from_guest(&header.address)?)),
+        };
         let answers = self.bound.is_some_and(|b| policy.may_listen(Protocol::Udp, b.port()));
-        if !answers && !policy.may_connect(Protocol::Udp, to) {
+        if to.is_some_and(|to| !answers && !policy.may_connect(Protocol::Udp, to)) {
             return Err(Errno::ACCESS);
         }
-        let socket = self.socket(to)?;
-        net::sendto(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL, &to).map(drop)
+        let socket = match (to, &self.descriptor) {
+            (Some(to), _) => self.socket(to)?,
+            (None, Some(socket)) => socket,
+            (None, None) => return Err(Errno::DESTADDRREQ),
+        };
+        system::send(socket, to, bytes, &control(socket, header)?)
     }
 
     pub(super) fn local(&self) -> Address {
@@ -206,10 +215,7 @@ impl Open {
 
     pub(super) fn set_option(&mut self, option: SocketOption, value: u32) -> Result<(), Errno> {
         match &self.descriptor {
-            Some(socket) => {
-                let v6 = SocketAddr::try_from(net::getsockname(socket)?)?.is_ipv6();
-                set_option(socket, v6, option, value)
-            }
+            Some(socket) => options::set(socket, option, value),
             None if option == SocketOption::Error => Err(Errno::NOPROTOOPT),
             None => {
                 self.options.retain(|(o, _)| *o != option);
@@ -221,52 +227,31 @@ impl Open {
 
     pub(super) fn option(&self, option: SocketOption) -> Result<u32, Errno> {
         match &self.descriptor {
-            Some(socket) => {
-                let v6 = SocketAddr::try_from(net::getsockname(socket)?)?.is_ipv6();
-                self::option(socket, v6, option)
-            }
+            Some(socket) => options::get(socket, option),
             None => Ok(self.options.iter().find(|(o, _)| *o == option).map_or(0, |(_, value)| *value)),
         }
     }
 }
 
-/// Sets an option of a socket that exists.
-pub(super) fn set_option(socket: &OwnedFd, v6: bool, option: SocketOption, value: u32) -> Result<(), Errno> {
-    let seconds = Duration::from_secs(u64::from(value));
-    match option {
-        SocketOption::KeepAlive => sockopt::set_socket_keepalive(socket, value != 0),
-        SocketOption::KeepIdle => sockopt::set_tcp_keepidle(socket, seconds),
-        SocketOption::KeepInterval => sockopt::set_tcp_keepintvl(socket, seconds),
-        SocketOption::KeepCount => sockopt::set_tcp_keepcnt(socket, value),
-        SocketOption::Broadcast => sockopt::set_socket_broadcast(socket, value != 0),
-        SocketOption::HopLimit if v6 => sockopt::set_ipv6_unicast_hops(socket, u8::try_from(value).ok()),
-        SocketOption::HopLimit => sockopt::set_ip_ttl(socket, value),
-        SocketOption::Linger => {
-            sockopt::set_socket_linger(socket, value.checked_sub(1).map(|s| Duration::from_secs(u64::from(s))))
-        }
-        // An IPv4 socket stands for an IPv6 one here only where that is what the peer or the port wants.
-        SocketOption::OnlyV6 if v6 => sockopt::set_ipv6_v6only(socket, value != 0),
-        SocketOption::OnlyV6 => Ok(()),
-        SocketOption::ReusePort => sockopt::set_socket_reuseport(socket, value != 0),
-        SocketOption::Error => Err(Errno::NOPROTOOPT),
+/// What a datagram's header asks for, as control messages.
+fn control(socket: &OwnedFd, header: &SendHeader) -> Result<Control, Errno> {
+    let mut control = Control::empty();
+    if header.class == 0 && header.segment == 0 && header.source.family == 0 {
+        return Ok(control);
     }
-}
-
-/// Gets an option of a socket that exists.
-pub(super) fn option(socket: &OwnedFd, v6: bool, option: SocketOption) -> Result<u32, Errno> {
-    let seconds = |d: Duration| u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
-    Ok(match option {
-        SocketOption::KeepAlive => sockopt::socket_keepalive(socket)?.into(),
-        SocketOption::KeepIdle => seconds(sockopt::tcp_keepidle(socket)?),
-        SocketOption::KeepInterval => seconds(sockopt::tcp_keepintvl(socket)?),
-        SocketOption::KeepCount => sockopt::tcp_keepcnt(socket)?,
-        SocketOption::Broadcast => sockopt::socket_broadcast(socket)?.into(),
-        SocketOption::HopLimit if v6 => sockopt::ipv6_unicast_hops(socket)?.into(),
-        SocketOption::HopLimit => sockopt::ip_ttl(socket)?,
-        SocketOption::Linger => sockopt::socket_linger(socket)?.map_or(0, |d| seconds(d).saturating_add(1)),
-        SocketOption::OnlyV6 if v6 => sockopt::ipv6_v6only(socket)?.into(),
-        SocketOption::OnlyV6 => 0,
-        SocketOption::ReusePort => sockopt::socket_reuseport(socket)?.into(),
-        SocketOption::Error => sockopt::socket_error(socket)?.map_or(0, |()| 0),
-    })
+    let local = SocketAddr::try_from(net::getsockname(socket)?)?;
+    if header.class & CLASS_GIVEN != 0 {
+        control.push_class(local.is_ipv6(), header.class as u8);
+    }
+    if header.segment != 0 {
+        control.push_segment(header.segment);
+    }
+    // Only where the socket has all of the host's addresses is one of them to be chosen; else the operator has chosen.
+    if local.ip().is_unspecified() && header.source.family != 0 {
+        let source = address::to_guest(address::from_guest(&header.source)?, local.is_ipv6());
+        if matches!((source.family, local.is_ipv6()), (4, false) | (6, true)) {
+            control.push_source(&source);
+        }
+    }
+    Ok(control)
 }

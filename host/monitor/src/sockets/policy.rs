@@ -3,41 +3,31 @@
 use super::address;
 use crate::Publish;
 use abi::hostnet::Address;
-use abi::manifest::{Network, Protocol};
-use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use abi::manifest::{self, Protocol};
+use std::net::{Ipv4Addr, SocketAddr};
 
-/// Names that are remembered for an address, over all.
-const NAMES_MAX: usize = 1024;
-
-/// The manifest's policy, the operator's ports, and what names have led to.
+/// The manifest's policy and the operator's ports.
 #[derive(Debug)]
 pub(super) struct Policy {
-    network: Network,
+    rules: manifest::Policy,
     publish: Vec<Publish>,
-    names: VecDeque<(IpAddr, String)>,
 }
 
 impl Policy {
-    pub(super) fn new(network: Network, publish: Vec<Publish>) -> Self {
-        Self { network, publish, names: VecDeque::new() }
+    pub(super) fn new(rules: manifest::Policy, publish: Vec<Publish>) -> Self {
+        Self { rules, publish }
     }
 
     pub(super) fn may_listen(&self, protocol: Protocol, port: u16) -> bool {
-        self.network.may_listen(protocol, port)
+        self.rules.may_listen(protocol, port)
     }
 
     pub(super) fn may_connect(&self, protocol: Protocol, to: SocketAddr) -> bool {
-        let to = address::peer(to);
-        let names: Vec<&str> = self.names.iter().filter(|(ip, _)| *ip == to.ip()).map(|(_, n)| n.as_str()).collect();
-        match to.ip() {
-            IpAddr::V4(ip) => self.network.may_connect(protocol, &ip.octets(), to.port(), &names),
-            IpAddr::V6(ip) => self.network.may_connect(protocol, &ip.octets(), to.port(), &names),
-        }
+        self.rules.may_connect(protocol, address::peer(to))
     }
 
     pub(super) fn may_resolve(&self, name: &str) -> bool {
-        self.network.may_resolve(name)
+        self.rules.may_resolve(name)
     }
 
     /// Where the machine's port appears. Port 0 is any of the host's: at the loopback if the machine may offer it, else
@@ -52,24 +42,16 @@ impl Policy {
     }
 
     pub(super) fn learn(&mut self, name: &str, addresses: &[Address]) {
-        for address in addresses {
-            let Ok(address) = address::from_guest(address) else { continue };
-            let entry = (address::peer(address).ip(), name.to_owned());
-            if self.names.contains(&entry) {
-                continue;
-            }
-            if self.names.len() >= NAMES_MAX {
-                self.names.pop_front();
-            }
-            self.names.push_back(entry);
-        }
+        let addresses = addresses.iter().filter_map(|address| address::from_guest(address).ok());
+        let addresses: Vec<_> = addresses.map(|address| address::peer(address).ip()).collect();
+        self.rules.learn(name, &addresses);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abi::manifest::{Connect, Host, Listen};
+    use abi::manifest::{Connect, Host, Listen, Network};
 
     fn policy() -> Policy {
         let tcp = |host, port| Connect { protocol: Protocol::Tcp, host, first_port: port, last_port: port };
@@ -78,7 +60,7 @@ mod tests {
             connect: vec![tcp(Host::Prefix(vec![192, 0, 2, 0], 24), 443), tcp(Host::Name("*.example.org".into()), 443)],
         };
         let host = "127.0.0.1:8080".parse().expect("an address");
-        Policy::new(network, vec![Publish { protocol: Protocol::Tcp, host, port: 80 }])
+        Policy::new(manifest::Policy::new(network, None), vec![Publish { protocol: Protocol::Tcp, host, port: 80 }])
     }
 
     fn may(policy: &Policy, to: &str) -> bool {

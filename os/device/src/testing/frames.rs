@@ -1,9 +1,13 @@
 //! Frame seams: a wire between two stations, with faults if wanted, and a tracer.
 
 use super::{Random, lock};
-use crate::{Capabilities, Checksum, Frames};
+use crate::{Capabilities, Frames, Offload};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::vec::Vec;
+
+/// The longest segment that a wire with offload cuts.
+const CUT_MAX: usize = 65_535;
 
 /// What goes wrong on a wire, each in so many of a thousand frames.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +22,8 @@ pub struct Faults {
     pub reorder: u32,
     /// How long a frame takes, in µs.
     pub delay_us: u64,
+    /// How fast the wire is, in bytes a ms each way; 0 for as fast as can be.
+    pub bytes_per_ms: u64,
 }
 
 /// A wire.
@@ -33,7 +39,9 @@ pub struct Wire {
 struct State {
     now_us: u64,
     /// Towards station 0, station 1: when, in which order, what.
-    queues: [Vec<(u64, u64, Vec<u8>)>; 2],
+    queues: [BTreeMap<(u64, u64), Vec<u8>>; 2],
+    /// When the last frame towards each will have left, in ns.
+    left_ns: [u64; 2],
     sent: u64,
     random: Random,
     faults: Faults,
@@ -43,11 +51,13 @@ struct State {
 
 impl Wire {
     /// A wire and its two ends. `capacity` frames fit on the way to each; with `offload` the ends complete transmit
-    /// checksums and say of every frame that it needs no look, as a device between machines of one host would.
+    /// checksums, cut long segments, and say of every frame that it needs no look, as a device between machines of one host
+    /// would.
     pub fn pair(seed: u64, faults: Faults, capacity: usize, offload: bool) -> (WireEnd, WireEnd) {
         let state = State {
             now_us: 0,
             queues: Default::default(),
+            left_ns: [0; 2],
             sent: 0,
             random: Random::new(seed),
             faults,
@@ -73,12 +83,17 @@ impl WireEnd {
 
     /// When the next frame arrives at either end.
     pub fn next_us(&self) -> Option<u64> {
-        lock(&self.wire.state).queues.iter().flatten().map(|(at, ..)| *at).min()
+        lock(&self.wire.state).queues.iter().filter_map(|queue| queue.keys().next()).map(|(at, _)| *at).min()
     }
 
     /// Changes what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         lock(&self.wire.state).faults = faults;
+    }
+
+    /// How many frames have passed, both ways, those that came twice twice and the lost ones not.
+    pub fn passed(&self) -> u64 {
+        lock(&self.wire.state).sent
     }
 
     /// How often this station flushed.
@@ -105,7 +120,12 @@ impl State {
             let late =
                 if self.random.chance(faults.reorder) { self.random.below(4 * faults.delay_us + 100) } else { 0 };
             self.sent += 1;
-            self.queues[to].push((self.now_us + faults.delay_us + late, self.sent, frame));
+            let mut left_ns = self.now_us * 1000;
+            if let Some(takes_ns) = (frame.len() as u64 * 1_000_000).checked_div(faults.bytes_per_ms) {
+                left_ns = left_ns.max(self.left_ns[to]) + takes_ns;
+                self.left_ns[to] = left_ns;
+            }
+            self.queues[to].insert((left_ns / 1000 + faults.delay_us + late, self.sent), frame);
         }
     }
 }
@@ -116,17 +136,17 @@ impl Frames for WireEnd {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { frame_max: self.wire.frame_max, transmit_checksums: self.wire.offload }
+        let cut_max = if self.wire.offload { CUT_MAX } else { 0 };
+        Capabilities { frame_max: self.wire.frame_max, transmit_checksums: self.wire.offload, cut_max }
     }
 
     fn receive(&self, take: &mut dyn FnMut(&mut [u8], bool)) -> bool {
         let mut state = lock(&self.wire.state);
         let now = state.now_us;
-        let queue = &mut state.queues[self.side];
-        let due =
-            queue.iter().enumerate().filter(|(_, (at, ..))| *at <= now).min_by_key(|(_, (at, order, _))| (*at, *order));
-        let Some((index, _)) = due else { return false };
-        let (.., mut frame) = queue.remove(index);
+        let Some(first) = state.queues[self.side].first_entry().filter(|first| first.key().0 <= now) else {
+            return false;
+        };
+        let mut frame = first.remove();
         // Not held while the frame is looked at: the station may answer it.
         drop(state);
         take(&mut frame, self.wire.offload);
@@ -137,16 +157,20 @@ impl Frames for WireEnd {
         lock(&self.wire.state).queues[1 - self.side].len() < self.wire.capacity
     }
 
-    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<Checksum>) -> bool {
-        if length > self.wire.frame_max || !self.room() {
+    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<Offload>) -> bool {
+        if length > self.wire.frame_max.max(self.capabilities().cut_max) || !self.room() {
             return false;
         }
         // What the frame's memory held before is anybody's guess.
         let mut frame = std::vec![0xa5; length];
-        if let Some(checksum) = fill(&mut frame) {
-            complete(&mut frame, checksum);
+        let frames = match fill(&mut frame) {
+            Some(offload) => cut(frame, offload),
+            None => std::vec![frame],
+        };
+        for frame in frames {
+            assert!(frame.len() <= self.wire.frame_max, "a frame of {} bytes that nobody cuts", frame.len());
+            lock(&self.wire.state).send(1 - self.side, frame);
         }
-        lock(&self.wire.state).send(1 - self.side, frame);
         true
     }
 
@@ -156,16 +180,61 @@ impl Frames for WireEnd {
 
     fn arm(&self, room: bool) -> bool {
         let state = lock(&self.wire.state);
-        let arrived = state.queues[self.side].iter().any(|(at, ..)| *at <= state.now_us);
+        let arrived = state.queues[self.side].keys().next().is_some_and(|(at, _)| *at <= state.now_us);
         arrived || room && state.queues[1 - self.side].len() < self.wire.capacity
     }
 }
 
+/// Cuts a TCP segment into parts of [`Offload::cut`] bytes, and completes their checksums, as a device does (VIRTIO 1.2
+/// §5.1.6.2, `VIRTIO_NET_HDR_GSO_TCPV4` and its like).
+fn cut(mut frame: Vec<u8>, offload: Offload) -> Vec<Vec<u8>> {
+    let start = usize::from(offload.start);
+    let head = start + usize::from(frame[start + 12] >> 4) * 4;
+    if offload.cut == 0 || frame.len() <= head + usize::from(offload.cut) {
+        complete(&mut frame, offload);
+        return std::vec![frame];
+    }
+    let v4 = frame[14] >> 4 == 4;
+    let length = frame.len() - start;
+    let parts: Vec<&[u8]> = frame[head..].chunks(usize::from(offload.cut)).collect();
+    let mut cut = Vec::new();
+    for (number, part) in parts.iter().enumerate() {
+        let mut piece = [&frame[..head], part].concat();
+        let at = if v4 { 16 } else { 18 };
+        let total = (piece.len() - if v4 { 14 } else { 54 }) as u16;
+        piece[at..at + 2].copy_from_slice(&total.to_be_bytes());
+        if v4 {
+            piece[24..26].fill(0);
+            complete_over(&mut piece, 14..start, 24);
+        }
+        let sequence = u32::from_be_bytes([frame[start + 4], frame[start + 5], frame[start + 6], frame[start + 7]]);
+        let sequence = sequence.wrapping_add((number * usize::from(offload.cut)) as u32);
+        piece[start + 4..start + 8].copy_from_slice(&sequence.to_be_bytes());
+        if number + 1 < parts.len() {
+            // FIN and PSH are the last one's.
+            piece[start + 13] &= !9;
+        }
+        // The pseudo-header's sum is that of the whole: its length is the part's.
+        let field = start + usize::from(offload.offset);
+        let pseudo = u32::from(u16::from_be_bytes([piece[field], piece[field + 1]]));
+        let less = (length - (piece.len() - start)) as u32;
+        let pseudo = (pseudo + 0xffff - less % 0xffff) % 0xffff;
+        piece[field..field + 2].copy_from_slice(&(pseudo as u16).to_be_bytes());
+        complete(&mut piece, offload);
+        cut.push(piece);
+    }
+    cut
+}
+
 /// Completes a checksum as a device does (VIRTIO 1.2 §5.1.6.2).
-fn complete(frame: &mut [u8], Checksum { start, offset }: Checksum) {
-    let (start, field) = (usize::from(start), usize::from(start) + usize::from(offset));
+fn complete(frame: &mut [u8], Offload { start, offset, .. }: Offload) {
+    let (start, end) = (usize::from(start), frame.len());
+    complete_over(frame, start..end, start + usize::from(offset));
+}
+
+fn complete_over(frame: &mut [u8], range: core::ops::Range<usize>, field: usize) {
     let mut sum = 0u32;
-    for pair in frame[start..].chunks(2) {
+    for pair in frame[range].chunks(2) {
         sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
     }
     while sum > 0xffff {
@@ -219,7 +288,7 @@ impl<F: Frames> Frames for TracedFrames<F> {
         self.inner.room()
     }
 
-    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<Checksum>) -> bool {
+    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<Offload>) -> bool {
         self.inner.transmit(length, &mut |frame| {
             let checksum = fill(frame);
             lock(&self.seen).push((true, frame.to_vec()));

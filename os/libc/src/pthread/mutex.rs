@@ -40,7 +40,7 @@ impl Mutex {
 
     fn unlock(&self) {
         if self.word.swap(0, Ordering::Release) == 2 {
-            futex::wake(&self.word, 1);
+            futex::wake_one(&self.word);
         }
     }
 

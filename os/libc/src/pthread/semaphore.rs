@@ -35,7 +35,7 @@ pub unsafe extern "C" fn sem_post(word: *const AtomicU32) -> c_int {
     // SAFETY: the caller's semaphore.
     let word = unsafe { &*word };
     word.fetch_add(1, Ordering::Release);
-    futex::wake(word, 1);
+    futex::wake_one(word);
     0
 }
 

@@ -106,7 +106,7 @@ impl Inet {
     pub(crate) fn peer(&self, id: SocketId) -> Result<SocketAddr, Error> {
         let socket = self.socket(id)?;
         let peer = match &socket.body {
-            Body::Connection(c) if !c.is_connecting() => Some(c.remote),
+            Body::Connection(c) if !c.tcb.is_opening() => Some(c.remote),
             Body::Datagram(datagram) => datagram.peer,
             _ => None,
         };
@@ -118,9 +118,9 @@ impl Inet {
         self.set(number, option, value)
     }
 
-    pub(crate) fn option(&mut self, id: SocketId, option: SocketOption) -> Result<u32, Error> {
+    pub(crate) fn option(&mut self, world: World<'_>, id: SocketId, option: SocketOption) -> Result<u32, Error> {
         let number = self.number(id)?;
-        self.get(number, option)
+        self.get(world, number, option)
     }
 
     pub(crate) fn ready(&self, id: SocketId) -> Ready {
@@ -129,7 +129,7 @@ impl Inet {
 
     pub(crate) fn available(&self, id: SocketId) -> usize {
         match self.socket(id).map(|s| &s.body) {
-            Ok(Body::Connection(connection)) => connection.tcp().recv_queue(),
+            Ok(Body::Connection(connection)) => connection.tcb.readable(),
             Ok(Body::Datagram(datagram)) => datagram.queue.front().map_or(0, |(_, bytes)| bytes.len()),
             _ => 0,
         }

@@ -1,23 +1,17 @@
-//! UDP. What is received is queued by need; what is sent goes through a small socket of smoltcp's, which finds the
-//! neighbour.
+//! UDP. What is received is queued by need; what is sent leaves at once, or waits for its neighbour.
 
 use super::socket::{Body, Datagram};
-use super::stream::particular;
 use super::{Inet, World};
-use crate::errno::{
-    EACCES, EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS, ENOTCONN, EPIPE,
-};
+use crate::errno::{EACCES, EAFNOSUPPORT, EDESTADDRREQ, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS, ENOTCONN, EPIPE};
+use crate::ip::packet::{Outgoing, UDP};
+use crate::ip::{Ip, Sent};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use device::{Error, How, Received};
-use smoltcp::iface::SocketSet;
-use smoltcp::socket::udp::{self, PacketBuffer, PacketMetadata, UdpMetadata};
-use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
-/// Datagrams, and bytes of them, that may wait to be sent.
-const OUT_DATAGRAMS: usize = 32;
-const OUT_BYTES: usize = 16 << 10;
+/// The largest payload (RFC 768 with RFC 791's length; ip(7)).
+const PAYLOAD_MAX: usize = 65_507;
 /// Bytes that may wait to be received: a part of the free memory, within bounds. A datagram counts this much beyond itself.
 const QUEUE_PART: usize = 64;
 const QUEUE_MIN: usize = 16 << 10;
@@ -25,11 +19,12 @@ const QUEUE_MAX: usize = 208 << 10;
 const OVERHEAD: usize = 64;
 /// What datagrams leave of the memory for everything else.
 const RESERVE: usize = 128 << 10;
+/// Datagrams that are gathered while more are there to be answered.
+const BURST: u32 = 32;
 
 impl Datagram {
     pub(super) fn new(internal: bool) -> Self {
         Self {
-            out: None,
             peer: None,
             queue: Default::default(),
             queued_bytes: 0,
@@ -44,15 +39,15 @@ impl Datagram {
 impl Inet {
     /// Sets the peer; `None` takes it away.
     pub(super) fn connect_datagram(&mut self, number: u32, peer: Option<SocketAddr>) -> Result<(), Error> {
-        if peer.is_some_and(|peer| !self.addressing.reaches(peer.ip())) {
+        if peer.is_some_and(|peer| !self.ip.reaches(peer.ip())) {
             return Err(ENETUNREACH);
         }
         self.bind_any(number)?;
-        let source = peer.and_then(|peer| self.interface.get_source_address(&peer.ip().into()));
+        let source = peer.and_then(|peer| self.ip.source(peer.ip()));
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         // As on Linux, a connected socket knows its own address.
         if let (Some(local), Some(source)) = (socket.local.as_mut().filter(|l| l.ip().is_unspecified()), source) {
-            *local = SocketAddr::new(source.into(), local.port());
+            *local = SocketAddr::new(source, local.port());
         }
         if let Some(datagram) = socket.datagram() {
             datagram.peer = peer;
@@ -69,7 +64,6 @@ impl Inet {
         to: Option<SocketAddr>,
     ) -> Result<usize, Error> {
         self.bind_any(number)?;
-        let most = self.capabilities.frame_max - crate::checksum::ETHERNET;
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         if let Some(errno) = socket.error.take() {
             return Err(Error::Errno(errno));
@@ -87,34 +81,47 @@ impl Inet {
         if to.port() == 0 || to.ip().is_unspecified() {
             return Err(EINVAL);
         }
-        let everybody = matches!(to.ip(), IpAddr::V4(v4) if self.addressing.is_broadcast(v4));
+        let everybody = matches!(to.ip(), IpAddr::V4(v4) if self.ip.is_broadcast(v4));
         if everybody && !options.broadcast {
             return Err(EACCES);
         }
-        if !self.addressing.reaches(to.ip()) {
+        if !self.ip.reaches(to.ip()) {
             return Err(ENETUNREACH);
         }
-        // No fragments: what does not fit a frame is refused, as with IP_MTU_DISCOVER on.
-        if bytes.len() + 8 + if to.is_ipv4() { 20 } else { 40 } > most {
+        if bytes.len() > PAYLOAD_MAX {
             return Err(EMSGSIZE);
         }
-        if datagram.out.is_none() {
-            let port = local.map_or(0, |l| l.port());
-            datagram.out = Some(outgoing(port, (world.memory)()).ok_or(ENOBUFS)?);
+        let more = !datagram.queue.is_empty();
+        let source = match local.map(|l| l.ip()).filter(|ip| !ip.is_unspecified() && ip.is_ipv4() == to.is_ipv4()) {
+            Some(own) => own,
+            None => self.ip.source(to.ip()).ok_or(ENETUNREACH)?,
+        };
+        let hop_limit = (options.hop_limit as u8).max(1);
+        let outgoing = Outgoing { source, destination: to.ip(), protocol: UDP, hop_limit };
+        let mut packet = Vec::new();
+        if packet.try_reserve_exact(8 + bytes.len()).is_err() {
+            return Err(ENOBUFS);
         }
-        let Some(udp) = datagram.udp_mut() else { return Err(ENOBUFS) };
-        udp.set_hop_limit(Some((options.hop_limit as u8).max(1)));
-        let mut meta = UdpMetadata::from(IpEndpoint::new(to.ip().into(), to.port()));
-        meta.local_address = particular(local).map(Into::into);
-        if udp.send_slice(bytes, meta).is_err() {
-            datagram.starved = true;
-            return Err(Error::WouldBlock);
+        packet.extend_from_slice(&[0; 8]);
+        packet.extend_from_slice(bytes);
+        Ip::finish_datagram(&outgoing, &mut packet, local.map_or(0, |l| l.port()), to.port());
+        match self.ip.send(world.wire(), number, &outgoing, &packet) {
+            Sent::Done => {}
+            Sent::Full => {
+                if let Some(datagram) = self.sockets.get_mut(number).and_then(|socket| socket.datagram()) {
+                    datagram.starved = true;
+                }
+                self.exhausted = true;
+                self.touch(number);
+                world.frames.flush();
+                return Err(Error::WouldBlock);
+            }
+            Sent::Unreachable => return Err(ENETUNREACH),
         }
         // Whoever has more to receive will soon have more to send.
-        let more = !datagram.queue.is_empty();
-        self.touch(number);
-        if !more || self.dirty.len() > OUT_DATAGRAMS {
-            self.transmit(world);
+        self.gathered += 1;
+        if !more || self.gathered > BURST {
+            self.gathered = 0;
             world.frames.flush();
         }
         Ok(bytes.len())
@@ -170,22 +177,14 @@ impl Inet {
         true
     }
 
-    /// Nobody listens where a datagram of ours went (RFC 1122 §4.1.3.3): a connected socket is told.
-    pub(super) fn refused(&mut self, local: SocketAddr, remote: SocketAddr) {
-        let Some(number) = self.datagram_socket(local, remote) else { return };
-        let Some(socket) = self.sockets.get_mut(number) else { return };
-        if socket.datagram().is_some_and(|d| d.peer == Some(remote)) {
-            socket.error = Some(ECONNREFUSED);
-            socket.changed();
+    /// Whoever found no room on the link may try again.
+    pub(super) fn drained(&mut self, world: World<'_>, number: u32) {
+        if !world.frames.room() {
+            self.exhausted = true;
+            return self.touch(number);
         }
-    }
-
-    /// A datagram socket has transmitted: whoever found no room may try again.
-    pub(super) fn drained(&mut self, number: u32) {
         let Some(socket) = self.sockets.get_mut(number) else { return };
-        let Some(datagram) = socket.datagram() else { return };
-        if datagram.starved && datagram.udp_mut().is_some_and(|udp| udp.can_send()) {
-            datagram.starved = false;
+        if socket.datagram().is_some_and(|datagram| core::mem::take(&mut datagram.starved)) {
             socket.changed();
         }
     }
@@ -203,26 +202,9 @@ impl Inet {
         Ok(())
     }
 
-    /// Lets go of a datagram socket; what waits for a neighbour is given up, as on Linux.
+    /// Lets go of a datagram socket; what it sent is on its way.
     pub(super) fn close_datagram(&mut self, world: World<'_>, number: u32) {
-        if self.sockets.get(number).is_some_and(|s| s.dirty) {
-            self.transmit(world);
-            world.frames.flush();
-        }
+        world.frames.flush();
         self.discard(number);
     }
-}
-
-/// A socket of smoltcp's that only sends.
-fn outgoing(port: u16, memory: usize) -> Option<(SocketSet<'static>, smoltcp::iface::SocketHandle)> {
-    if memory < RESERVE + OUT_BYTES {
-        return None;
-    }
-    let nothing = PacketBuffer::new(Vec::new(), Vec::new());
-    let out = PacketBuffer::new(alloc::vec![PacketMetadata::EMPTY; OUT_DATAGRAMS], alloc::vec![0; OUT_BYTES]);
-    let mut socket = udp::Socket::new(nothing, out);
-    socket.bind(IpListenEndpoint { addr: None, port }).ok()?;
-    let mut set = SocketSet::new(Vec::with_capacity(1));
-    let handle = set.add(socket);
-    Some((set, handle))
 }

@@ -1,93 +1,147 @@
 //! A frame on its way in: to the one socket that it is for, or to nobody.
 
-use super::classify::{Class, classify};
-use super::egress::Cause;
-use super::phy::Phy;
 use super::socket::Body;
-use super::time_wait::{acknowledge, parts};
 use super::{Flow, Inet, World};
 use crate::checksum;
-use alloc::vec::Vec;
-use core::net::IpAddr;
+use crate::ip::icmp;
+use crate::ip::packet::{self, Content, ICMP, ICMP6, Packet, TCP, UDP, word};
+use crate::tcp::segment::{ACK, Header, RST, SYN, Segment};
+use crate::tcp::seq::Seq;
+use crate::tcp::{Sink as _, Verdict};
+use core::net::{IpAddr, SocketAddr};
 use device::Kind;
-use smoltcp::socket::tcp::State;
 
 impl Inet {
+    /// As if this frame had arrived.
+    #[cfg(feature = "testing")]
+    pub(crate) fn arrived(&mut self, world: World<'_>, frame: &[u8], checked: bool) {
+        self.ingress(world, frame, checked);
+    }
+
     /// Deals with one received frame.
     pub(super) fn ingress(&mut self, world: World<'_>, frame: &[u8], checked: bool) {
-        if !checked && !checksum::verify(frame) {
+        let Some((to, from)) = packet::stations(frame) else { return };
+        // Ours, or a group's.
+        if to != world.frames.address() && to[0] & 1 == 0 {
             return;
         }
-        match classify(frame) {
-            Class::Tcp { local, remote, opens, resets } => {
-                self.segment(world, frame, (local, remote), opens, resets);
+        match packet::read(frame) {
+            Some(Content::Arp(content)) => {
+                self.ip.arp_arrived(world.wire(), content);
+                self.neighbours_changed();
             }
-            Class::Udp { local, remote, start, end } => {
-                if !self.datagram_arrived(world, local, remote, &frame[start..end]) {
-                    self.answer_for_nobody(world, frame);
+            Some(Content::Ip(packet)) => match packet.fragment {
+                None => self.packet(world, from, &packet, checked),
+                Some(fragment) => {
+                    if let Some(whole) = self.ip.assemble(world.now, &packet, fragment) {
+                        let packet = Packet { fragment: None, payload: &whole, ..packet };
+                        self.packet(world, from, &packet, false);
+                    }
                 }
-            }
-            Class::Dhcp => self.configured_by(world, frame),
-            Class::Neighbour => {
-                self.answer_for_nobody(world, frame);
-                if world.now < self.asking_until {
-                    self.touch_all();
-                }
-            }
-            Class::Refused { local, remote } => self.refused(local, remote),
-            Class::Other => self.answer_for_nobody(world, frame),
+            },
+            None => {}
         }
     }
 
-    fn segment(&mut self, world: World<'_>, frame: &[u8], flow: Flow, opens: bool, resets: bool) {
+    fn packet(&mut self, world: World<'_>, station: [u8; 6], packet: &Packet<'_>, checked: bool) {
+        match packet.protocol {
+            TCP => self.segment(world, station, packet, checked),
+            UDP => self.datagram(world, packet, checked),
+            ICMP | ICMP6 if packet.destination.is_ipv4() == (packet.protocol == ICMP) && icmp::is_right(packet) => {
+                if self.ip.discovery_arrived(world.wire(), packet) {
+                    self.neighbours_changed();
+                } else if let Some(report) = self.ip.icmp_arrived(world.wire(), packet) {
+                    self.reported(world, report);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn segment(&mut self, world: World<'_>, station: [u8; 6], packet: &Packet<'_>, checked: bool) {
+        let Some(segment) = Segment::parse(packet.payload) else { return };
+        if !checked && !is_right(packet) || !self.ip.has(packet.destination) || packet.source.is_multicast() {
+            return;
+        }
+        let flow = ends(packet);
         let hash = self.flow_hash(flow);
         if let Some(number) = self.flow(hash, flow) {
-            return self.deliver(world, number, frame);
-        }
-        if opens {
-            self.waits.remove(hash, flow);
-            if self.has_address(flow.0.ip())
-                && let Some(listener) = self.listener(flow.0)
-            {
-                return self.open(world, listener, hash, flow, frame);
-            }
-        } else if self.waits.contains(world.now, hash, flow) {
-            if !resets {
-                acknowledge(world.frames, self.capabilities.transmit_checksums, frame);
+            if self.deliver(world, number, &segment) == Verdict::Refuse {
+                self.refuse(world, station, flow, &segment);
             }
             return;
         }
-        self.answer_for_nobody(world, frame);
+        if let Some(answer) = self.waits.answer(world.now, hash, flow, &segment) {
+            if let Some(header) = answer {
+                self.reply(world, station, flow, &header);
+            }
+            return;
+        }
+        match segment.flags & (SYN | ACK | RST) {
+            SYN => {
+                if let Some(listener) = self.listener(flow.0) {
+                    return self.open(world, station, listener, (hash, flow), &segment);
+                }
+            }
+            ACK if self.cookie_arrived(world, (hash, flow), &segment) => return,
+            _ => {}
+        }
+        self.refuse(world, station, flow, &segment);
     }
 
-    /// Gives a frame to a connection.
-    pub(super) fn deliver(&mut self, world: World<'_>, number: u32, frame: &[u8]) {
-        let Some(connection) = self.sockets.get_mut(number).and_then(|s| s.connection()) else { return };
+    /// Gives a segment to a connection.
+    pub(super) fn deliver(&mut self, world: World<'_>, number: u32, segment: &Segment<'_>) -> Verdict {
+        let rooms = self.rooms;
+        let Some(socket) = self.sockets.get_mut(number) else { return Verdict::Refuse };
+        let (receive, send) = rooms.with(&socket.options);
+        let Some(connection) = socket.connection() else { return Verdict::Refuse };
         let before = connection.snapshot();
-        if connection.peer_done()
-            && let Some(acknowledgement) = without_end(frame)
-        {
-            let mut phy = Phy::new(world.frames, self.capabilities, Some(&acknowledgement));
-            self.interface.poll_ingress_single(world.now, &mut phy, &mut connection.set);
-        }
-        if connection.tcp().state() != State::Closed {
-            let mut phy = Phy::new(world.frames, self.capabilities, Some(frame));
-            self.interface.poll_ingress_single(world.now, &mut phy, &mut connection.set);
-        }
-        self.settle(number, before, Cause::Segment);
+        connection.tcb.set_rooms(receive, send, rooms.scarce);
+        let verdict = connection.tcb.input(world.now, segment);
+        self.settle(world, number, before);
         self.touch(number);
+        verdict
     }
 
-    /// What smoltcp answers by itself: ARP, neighbour discovery, echo, resets, unreachable ports.
-    fn answer_for_nobody(&mut self, world: World<'_>, frame: &[u8]) {
-        let mut phy = Phy::new(world.frames, self.capabilities, Some(frame));
-        self.interface.poll_ingress_single(world.now, &mut phy, &mut self.nobody);
+    /// A segment that belongs to no connection (RFC 9293 §3.10.7.1).
+    fn refuse(&mut self, world: World<'_>, station: [u8; 6], flow: Flow, segment: &Segment<'_>) {
+        if segment.has(RST) {
+            return;
+        }
+        let header = match segment.has(ACK) {
+            true => Header { seq: segment.ack, flags: RST, ..Header::default() },
+            false => Header { ack: segment.seq + segment.length(), flags: RST | ACK, ..Header::default() },
+        };
+        self.reply(world, station, flow, &header);
+    }
+
+    /// Answers a segment without having a connection, to the station that it came from.
+    pub(super) fn reply(&mut self, world: World<'_>, station: [u8; 6], (local, remote): Flow, header: &Header) {
+        self.ip.link(world.frames, station, local, remote, 64).send(header, [&[]; 2], 0);
+    }
+
+    fn datagram(&mut self, world: World<'_>, packet: &Packet<'_>, checked: bool) {
+        if packet.payload.len() < 8 {
+            return;
+        }
+        let length = usize::from(word(packet.payload, 4));
+        // RFC 768: the sender may have made no checksum; RFC 8200 §8.1 forbids that over IPv6.
+        let unsummed = packet.destination.is_ipv4() && word(packet.payload, 6) == 0;
+        let Some(datagram) = packet.payload.get(8..length) else { return };
+        if !checked && !unsummed && !is_right(&Packet { payload: &packet.payload[..length], ..*packet }) {
+            return;
+        }
+        let (local, remote) = ends(packet);
+        if !self.datagram_arrived(world, local, remote, datagram) && !self.configured_by(world, local, remote, datagram)
+        {
+            self.ip.refuse_datagram(world.wire(), packet);
+        }
     }
 
     /// Whose datagram is it? The most particular wins: connected, then bound to this address, then bound to any.
-    pub(super) fn datagram_socket(&self, local: core::net::SocketAddr, remote: core::net::SocketAddr) -> Option<u32> {
+    pub(super) fn datagram_socket(&self, local: SocketAddr, remote: SocketAddr) -> Option<u32> {
         let everybody = match local.ip() {
-            IpAddr::V4(v4) => self.addressing.is_broadcast(v4),
+            IpAddr::V4(v4) => self.ip.is_broadcast(v4),
             IpAddr::V6(_) => false,
         };
         if !everybody && !self.has_address(local.ip()) {
@@ -111,20 +165,20 @@ impl Inet {
     }
 }
 
-/// A repeated end (FIN), which lies just before the window, as the plain acknowledgement that it carries too. The letter of
-/// RFC 9293 §3.10.7.4 drops it whole; but two ends that cross would then stay open until one of them is sent again,
-/// which is why Linux takes it as well (`tcp_sequence`).
-fn without_end(frame: &[u8]) -> Option<Vec<u8>> {
-    const FIN: u8 = 1;
-    const RST: u8 = 4;
-    let (_, tcp, end) = parts(frame)?;
-    let header = usize::from(frame[tcp + 12] >> 4) * 4;
-    if frame[tcp + 13] & (FIN | RST) != FIN || tcp + header != end {
-        return None;
+/// Our end, the other end.
+fn ends(packet: &Packet<'_>) -> Flow {
+    let port = |at: usize| word(packet.payload, at);
+    (SocketAddr::new(packet.destination, port(2)), SocketAddr::new(packet.source, port(0)))
+}
+
+fn is_right(packet: &Packet<'_>) -> bool {
+    let pseudo = checksum::pseudo(packet.source, packet.destination, packet.protocol, packet.payload.len());
+    checksum::is_right(pseudo, packet.payload)
+}
+
+/// The sequence number of a connection's first byte: time, and what strangers cannot know (RFC 6528).
+impl Inet {
+    pub(super) fn first_sequence(&self, world: World<'_>, (local, remote): Flow) -> Seq {
+        Seq(self.secret.flow(local, remote).wrapping_add((world.now.micros() / 4) as u32))
     }
-    let mut frame = frame.to_vec();
-    let number: [u8; 4] = frame.get(tcp + 4..tcp + 8)?.try_into().ok()?;
-    frame[tcp + 4..tcp + 8].copy_from_slice(&u32::from_be_bytes(number).wrapping_add(1).to_be_bytes());
-    frame[tcp + 13] &= !FIN;
-    Some(frame)
 }

@@ -1,17 +1,21 @@
 //! Listening: connection requests become sockets when they arrive, and wait in the listener's queue once established.
 
 use super::socket::{Body, Connection, Listener, Socket};
-use super::stream::with_buffers;
 use super::{Flow, Inet, World};
 use crate::errno::{EINVAL, EOPNOTSUPP};
+use crate::tcp::segment::Segment;
+use crate::tcp::{State, Tcb};
+use crate::time::Duration;
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 use device::{Error, Kind, SocketId};
-use smoltcp::socket::tcp::State;
-use smoltcp::wire::IpListenEndpoint;
+use memory::Promise;
 
 /// The longest queue (Linux's somaxconn).
 const BACKLOG_MAX: u32 = 4096;
+/// A queue that is full of so many requests, or for so long, is being flooded.
+const FLOOD: u32 = 64;
+const FLOODED: Duration = Duration::from_secs(1);
 
 impl Inet {
     /// Accepts connections from now on.
@@ -57,65 +61,99 @@ impl Inet {
         any
     }
 
-    /// A connection request for a listener. With its queue full, or memory short, it is dropped: the peer asks again.
-    pub(super) fn open(&mut self, world: World<'_>, listener: u32, hash: u32, flow: Flow, frame: &[u8]) {
-        let Some(parent) = self.sockets.get_mut(listener) else { return };
-        let (family, options) = (parent.family, parent.options);
-        let Body::Listener(queue) = &mut parent.body else { return };
+    /// A connection request for a listener. With its queue full, or memory short, it is dropped: the peer asks again. Where
+    /// the queue is full of requests that nobody follows up, it is answered with a cookie.
+    pub(super) fn open(
+        &mut self,
+        world: World<'_>,
+        station: [u8; 6],
+        listener: u32,
+        (hash, flow): (u32, Flow),
+        request: &Segment<'_>,
+    ) {
+        let Some(Body::Listener(queue)) = self.sockets.get_mut(listener).map(|s| &mut s.body) else { return };
         if queue.waiting.len() as u32 + queue.embryos >= queue.backlog {
+            let crowded = *queue.crowded.get_or_insert(world.now);
+            let flooded = queue.embryos >= FLOOD || world.now.since(crowded) >= FLOODED;
+            if flooded && (queue.waiting.len() as u32) < queue.backlog {
+                self.send_cookie(world, station, flow, request);
+            }
             return;
         }
-        let Some((mut tcp, promise)) = with_buffers((world.memory)(), &self.admission) else { return };
-        let (local, remote) = flow;
-        tcp.set_hop_limit(Some((options.hop_limit as u8).max(1)));
-        if tcp.listen(IpListenEndpoint { addr: Some(local.ip().into()), port: local.port() }).is_err() {
-            return;
+        queue.crowded = None;
+        let iss = self.first_sequence(world, flow);
+        let Some(terms) = self.terms(world, flow.1.ip(), listener) else { return };
+        let Some(promise) = self.admit(world) else { return };
+        let tcb = Tcb::answer(world.now, iss, terms, request);
+        let Some(child) = self.add_child(listener, (hash, flow), tcb, promise) else { return };
+        self.touch(child);
+    }
+
+    /// Has a listener as many connections waiting as it may have?
+    pub(super) fn queue_is_full(&self, listener: u32) -> bool {
+        match self.sockets.get(listener).map(|socket| &socket.body) {
+            Some(Body::Listener(queue)) => queue.waiting.len() as u32 >= queue.backlog,
+            _ => true,
         }
-        let mut connection = Connection::new(tcp, remote, promise);
+    }
+
+    /// A connection of a listener that is not accepted yet.
+    pub(super) fn add_child(
+        &mut self,
+        listener: u32,
+        (hash, (local, remote)): (u32, Flow),
+        tcb: Tcb,
+        promise: Promise,
+    ) -> Option<u32> {
+        let parent = self.sockets.get(listener)?;
+        let mut connection = Connection::new(tcb, remote, promise);
         connection.parent = Some(listener);
-        let mut socket = Socket::new(family, Kind::Stream, Body::Connection(Box::new(connection)));
+        let mut socket = Socket::new(parent.family, Kind::Stream, Body::Connection(Box::new(connection)));
         socket.local = Some(local);
-        socket.options = options;
-        let Some(child) = self.sockets.insert(socket) else { return };
+        socket.options = parent.options;
+        let child = self.sockets.insert(socket)?;
         if let Some(Body::Listener(queue)) = self.sockets.get_mut(listener).map(|s| &mut s.body) {
             queue.embryos += 1;
         }
         self.flows.insert(hash, child);
-        self.deliver(world, child, frame);
-        // Not a request after all (to another station, or malformed): it did not leave LISTEN.
-        if self.state(child) == Some(State::Listen) {
-            self.child_gone(child, listener);
-        }
+        Some(child)
     }
 
     /// A connection that was not accepted yet went to another state.
-    pub(super) fn child_moved(&mut self, child: u32, parent: u32, after: State) {
+    pub(super) fn child_moved(&mut self, world: World<'_>, child: u32, parent: u32, after: State) {
         match after {
             State::Established | State::CloseWait => {
                 let Some(socket) = self.sockets.get_mut(parent) else { return };
                 let Body::Listener(listener) = &mut socket.body else { return };
                 if !listener.waiting.contains(&child) {
-                    listener.embryos -= 1;
+                    listener.embryos = listener.embryos.saturating_sub(1);
                     listener.waiting.push_back(child);
                     socket.changed();
                 }
             }
-            // Reset or timed out before anybody accepted it. (A reset request goes back to LISTEN.)
-            State::Closed | State::Listen => self.child_gone(child, parent),
+            // Reset or timed out before anybody accepted it. One that had been established is still accepted, and then
+            // tells of its end, as on Linux.
+            State::Closed => {
+                if let Some(Body::Listener(listener)) = self.sockets.get_mut(parent).map(|s| &mut s.body)
+                    && !listener.waiting.contains(&child)
+                {
+                    listener.embryos = listener.embryos.saturating_sub(1);
+                    self.let_go(world, child);
+                }
+            }
             _ => {}
         }
     }
 
-    fn child_gone(&mut self, child: u32, parent: u32) {
-        if let Some(Body::Listener(listener)) = self.sockets.get_mut(parent).map(|s| &mut s.body) {
-            match listener.waiting.iter().position(|number| *number == child) {
-                Some(position) => {
-                    listener.waiting.remove(position);
-                }
-                None => listener.embryos = listener.embryos.saturating_sub(1),
-            }
+    /// Nobody will have this connection: it goes once it has told its peer.
+    fn let_go(&mut self, world: World<'_>, child: u32) {
+        if let Some(connection) = self.sockets.get_mut(child).and_then(|s| s.connection()) {
+            connection.parent = None;
+            connection.orphan = true;
+            connection.tcb.orphaned(world.now);
+            connection.tcb.abort();
+            self.touch(child);
         }
-        self.discard(child);
     }
 
     /// The listener goes, and with it whoever waits in its queue.
@@ -125,22 +163,10 @@ impl Inet {
             _ => false,
         });
         for child in children.collect::<alloc::vec::Vec<_>>() {
-            if let Some(connection) = self.sockets.get_mut(child).and_then(|s| s.connection()) {
-                connection.parent = None;
-                connection.orphan = true;
-                connection.tcp_mut().abort();
-                self.touch(child);
-            }
+            self.let_go(world, child);
         }
         self.discard(number);
         self.transmit(world);
         world.frames.flush();
-    }
-
-    fn state(&self, number: u32) -> Option<State> {
-        match &self.sockets.get(number)?.body {
-            Body::Connection(connection) => Some(connection.tcp().state()),
-            _ => None,
-        }
     }
 }

@@ -1,22 +1,23 @@
-//! TCP/IP over Ethernet: smoltcp's protocols behind our own tables, so that work is done only where there is some.
+//! The stack's sockets: tables in front of [`crate::tcp`] and [`crate::ip`], so that work is done only where there is some.
 //!
-//! smoltcp's `poll` asks every socket about every frame and again about every transmission. Here each connection is a
-//! socket set of its own. A received frame is looked at first ([`classify`]) and given to the one socket that it is for;
-//! connections that may have something to send stand in a list, and those that wait for a time in a heap. A connection
-//! request makes its socket when it arrives, so a listener costs nothing but its queue.
+//! A received segment is given to the one connection that it is for, found by both ends; connections that may have
+//! something to send stand in a list, and those that wait for a time in a heap. Nobody walks over the sockets: what an
+//! idle connection costs is its memory, some hundred bytes. A connection request makes its socket when it arrives, so a
+//! listener costs nothing but its queue, and a flood of requests that nobody follows up is answered from cookies.
 //!
 //! | file | what |
 //! |---|---|
 //! | `mod` | [`Inet`]: set-up, polling, the lists |
 //! | `ingress`, `egress` | a frame on its way in; what is due on its way out |
+//! | `troubles` | what ICMP and missing neighbours mean to sockets |
 //! | `calls` | what every socket can be asked for |
-//! | `stream`, `listen`, `datagram` | connections; how they come to be accepted; UDP |
+//! | `stream`, `listen`, `cookie`, `datagram` | connections; how they come to be accepted; UDP |
 //! | `options` | socket options |
 //! | `ports` | who is bound where |
-//! | `address` | the interface's address: given, or DHCP |
+//! | `configure` | the interface's IPv4 address: given, or DHCP |
 //! | `resolve` | names |
 //! | `time_wait` | what is left of a closed connection |
-//! | `classify`, `index`, `slab`, `socket`, `phy` | the tables and seams under these |
+//! | `slab`, `socket` | the tables under these |
 //!
 //! # When it transmits
 //! A `send` goes out at once, unless several connections became readable at once and have not been answered: then
@@ -25,46 +26,43 @@
 //!
 //! Time, memory and randomness are arguments, and so is the link: the tests run two of these against each other.
 
-mod address;
 mod calls;
-mod classify;
+mod configure;
+mod cookie;
 mod datagram;
 mod egress;
-mod index;
 mod ingress;
 mod listen;
 mod options;
-mod phy;
 mod ports;
 mod resolve;
 mod slab;
 mod socket;
 mod stream;
 mod time_wait;
+mod troubles;
 
 pub(crate) use resolve::Answer;
 
+use crate::index::Index;
+use crate::ip::{Ip, Wire};
 use crate::random::{HashKey, Random};
-use address::Addressing;
+use crate::time::Instant;
 use alloc::collections::{BinaryHeap, VecDeque};
-use alloc::vec::Vec;
+use configure::Configuration;
 use core::cmp::Reverse;
 use core::net::{IpAddr, SocketAddr};
-use device::{Capabilities, Frames};
-use index::Index;
+use device::Frames;
 use memory::Admission;
-use phy::Phy;
 use resolve::Resolver;
 use slab::Slab;
-use smoltcp::iface::{Config, Interface, SocketSet};
-use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, HardwareAddress};
+use stream::Rooms;
 use time_wait::TimeWait;
 
 /// At most this many frames are taken in one poll: others want the CPU too.
 const FRAMES_A_POLL: usize = 256;
-/// How long after asking for a neighbour its answer may still come.
-const ASKING: Duration = Duration::from_secs(3);
+/// After so many frames the memory is looked at again.
+const FRAMES_A_LOOK: usize = 16;
 
 /// What a call into the stack is given of the world.
 #[derive(Clone, Copy)]
@@ -75,6 +73,12 @@ pub(crate) struct World<'a> {
     pub(crate) now: Instant,
     /// Bytes of memory that nobody has, at this moment.
     pub(crate) memory: &'a dyn Fn() -> usize,
+}
+
+impl<'a> World<'a> {
+    fn wire(&self) -> Wire<'a> {
+        Wire { frames: self.frames, now: self.now }
+    }
 }
 
 /// A connection: our end, the other end.
@@ -93,18 +97,19 @@ pub(crate) struct Network {
 
 /// The stack.
 pub(crate) struct Inet {
-    interface: Interface,
-    capabilities: Capabilities,
-    addressing: Addressing,
-    /// For frames that are nobody's: what smoltcp itself answers (ARP, echo, resets).
-    nobody: SocketSet<'static>,
+    ip: Ip,
+    configuration: Configuration,
     sockets: Slab,
     admission: Admission,
+    /// What each connection may hold, by the memory that is free.
+    rooms: Rooms,
     /// Connections, by both ends.
     flows: Index,
     /// Bound sockets, by kind and port.
     ports: Index,
     key: HashKey,
+    /// For numbers that others see: sequence numbers (RFC 6528), cookies.
+    secret: HashKey,
     random: Random,
     /// Sockets that may have something to send; each has `dirty` set.
     dirty: VecDeque<u32>,
@@ -117,31 +122,26 @@ pub(crate) struct Inet {
     epoch: u32,
     /// The link had no room; the list of the dirty waits for some.
     exhausted: bool,
-    /// Until when a neighbour's answer may come.
-    asking_until: Instant,
+    /// Datagrams that the device was not told of yet.
+    gathered: u32,
 }
 
 impl Inet {
     /// A stack on this link.
     pub(crate) fn new(world: World<'_>, network: Network, seed: [u8; 32]) -> Self {
         let mut random = Random::new(seed);
-        let capabilities = world.frames.capabilities();
-        let station = EthernetAddress(world.frames.address());
-        let mut config = Config::new(HardwareAddress::Ethernet(station));
-        config.random_seed = random.word();
-        let mut phy = Phy::new(world.frames, capabilities, None);
-        let mut interface = Interface::new(config, &mut phy, world.now);
-        let addressing = Addressing::new(&mut interface, station, network);
+        let mut ip = Ip::new(world.wire(), random.hash_key(), random.word() as u32);
+        let configuration = Configuration::new(world.wire(), &mut ip, network, &mut random);
         Self {
-            interface,
-            capabilities,
-            addressing,
-            nobody: SocketSet::new(Vec::new()),
+            ip,
+            configuration,
             sockets: Slab::default(),
             admission: Admission::default(),
+            rooms: Rooms::of((world.memory)()),
             flows: Index::default(),
             ports: Index::default(),
             key: random.hash_key(),
+            secret: random.hash_key(),
             random,
             dirty: VecDeque::new(),
             timers: BinaryHeap::new(),
@@ -150,15 +150,19 @@ impl Inet {
             answers_due: 0,
             epoch: 1,
             exhausted: false,
-            asking_until: Instant::ZERO,
+            gathered: 0,
         }
     }
 
     /// Takes what has arrived, does what is due, sends what there is; true if anything happened.
     pub(crate) fn poll(&mut self, world: World<'_>) -> bool {
         let mut taken = 0;
+        self.rooms = Rooms::of((world.memory)());
         while taken < FRAMES_A_POLL && world.frames.receive(&mut |frame, checked| self.ingress(world, frame, checked)) {
             taken += 1;
+            if taken % FRAMES_A_LOOK == 0 {
+                self.rooms = Rooms::of((world.memory)());
+            }
         }
         let due = self.expire(world);
         if taken > 0 || due || self.exhausted || !self.dirty.is_empty() {
@@ -179,17 +183,18 @@ impl Inet {
     /// When something is due next.
     pub(crate) fn deadline(&mut self) -> Option<Instant> {
         let timer = self.next_timer();
-        [timer, self.addressing.deadline(), self.resolver.deadline()].into_iter().flatten().min()
+        let others = [self.ip.deadline(), self.configuration.deadline(), self.resolver.deadline()];
+        others.into_iter().chain([timer]).flatten().min()
     }
 
     /// Has the interface an IPv4 address?
     pub(crate) fn is_configured(&self) -> bool {
-        self.addressing.is_configured()
+        self.ip.v4().is_some()
     }
 
     /// Is this one of the interface's addresses?
     pub(crate) fn has_address(&self, address: IpAddr) -> bool {
-        self.interface.has_ip_addr(address)
+        self.ip.has(address)
     }
 
     /// Does what is due at this time; true if anything was.
@@ -202,8 +207,13 @@ impl Inet {
                 && socket.timer == Some(at)
             {
                 (socket.timer, socket.due) = (None, None);
-                self.touch(number);
+                self.on_time(world, number);
             }
+        }
+        if self.ip.on_time(world.wire()) {
+            due = true;
+            self.neighbours_changed();
+            self.neighbours_failed(world);
         }
         due |= self.configure(world);
         due | self.resolve_due(world)
@@ -254,9 +264,7 @@ impl Inet {
     }
 
     fn flow_hash(&self, (local, remote): Flow) -> u32 {
-        let ports = u64::from(local.port()) << 16 | u64::from(remote.port());
-        let (a, b) = (fold_address(local.ip()), fold_address(remote.ip()));
-        self.key.hash([ports, a, b])
+        self.key.flow(local, remote)
     }
 
     /// The connection between these ends.
@@ -267,17 +275,6 @@ impl Inet {
                 _ => false,
             })
         })
-    }
-}
-
-/// An address in one word; the hash's key makes up for IPv6's halves meeting.
-fn fold_address(address: IpAddr) -> u64 {
-    match address {
-        IpAddr::V4(v4) => u64::from(v4.to_bits()),
-        IpAddr::V6(v6) => {
-            let bits = v6.to_bits();
-            (bits >> 64) as u64 ^ (bits as u64).rotate_left(1) | 1 << 63
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Socket options.
 
-use super::Inet;
-use super::socket::Options;
-use crate::errno::{EINVAL, ENOPROTOOPT};
+use super::socket::{Body, Options};
+use super::{Inet, World};
+use crate::errno::{EINVAL, ENOPROTOOPT, ENOTCONN};
 use device::{Error, SocketOption};
 
 impl Inet {
@@ -22,13 +22,18 @@ impl Inet {
             SocketOption::Linger => options.linger = value,
             SocketOption::OnlyV6 => options.only_v6 = value != 0,
             SocketOption::ReusePort => options.reuse_port = value != 0,
-            SocketOption::Error => return Err(ENOPROTOOPT),
+            SocketOption::UserTimeout => options.user_timeout = value,
+            SocketOption::ReceiveBuffer => options.receive_buffer = value.max(1),
+            SocketOption::SendBuffer => options.send_buffer = value.max(1),
+            _ => return Err(ENOPROTOOPT),
         }
-        socket.apply_keep_alive();
+        socket.apply_options();
+        // Its timers may be others now.
+        self.touch(number);
         Ok(())
     }
 
-    pub(super) fn get(&mut self, number: u32, option: SocketOption) -> Result<u32, Error> {
+    pub(super) fn get(&mut self, world: World<'_>, number: u32, option: SocketOption) -> Result<u32, Error> {
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         let Options {
             keep_alive,
@@ -40,6 +45,9 @@ impl Inet {
             linger,
             only_v6,
             reuse_port,
+            user_timeout,
+            receive_buffer,
+            send_buffer,
         } = socket.options;
         Ok(match option {
             SocketOption::KeepAlive => keep_alive.into(),
@@ -51,7 +59,22 @@ impl Inet {
             SocketOption::Linger => linger,
             SocketOption::OnlyV6 => only_v6.into(),
             SocketOption::ReusePort => reuse_port.into(),
+            SocketOption::UserTimeout => user_timeout,
+            SocketOption::ReceiveBuffer => receive_buffer,
+            SocketOption::SendBuffer => send_buffer,
+            SocketOption::PathMtu => return self.path_mtu(world, number),
             SocketOption::Error => socket.error.take().map_or(0, |errno| errno as u32),
+            _ => return Err(ENOPROTOOPT),
         })
+    }
+
+    /// `IP_MTU` (ip(7)): of the way to the peer.
+    fn path_mtu(&self, world: World<'_>, number: u32) -> Result<u32, Error> {
+        let peer = match self.sockets.get(number).map(|socket| &socket.body) {
+            Some(Body::Connection(connection)) => Some(connection.remote),
+            Some(Body::Datagram(datagram)) => datagram.peer,
+            _ => None,
+        };
+        Ok(self.ip.mtu(world.now, peer.ok_or(ENOTCONN)?.ip()) as u32)
     }
 }

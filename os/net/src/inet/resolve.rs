@@ -2,19 +2,19 @@
 //!
 //! Each question goes out from a port of its own with a number of its own, both unpredictable (RFC 5452). Only addresses
 //! in the answer section count; a recursive server puts those of an alias's target there as well. IPv6 addresses are not
-//! asked for while the stack reaches no further than the link.
+//! asked for.
 
 use super::socket::{Body, Datagram, Socket};
 use super::{Inet, World};
 use crate::dns::{self, Reply};
 use crate::errno::{EINVAL, ENETUNREACH, ENOBUFS};
+use crate::time::{Duration, Instant};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use device::{Error, Family, Kind, Watch};
-use smoltcp::time::{Duration, Instant};
 use sync::SpinLock;
 
 /// How long a server may take.
@@ -59,14 +59,14 @@ impl Inet {
         if !dns::is_name(name) {
             return Err(EINVAL);
         }
-        if self.addressing.name_servers().is_empty() {
+        if self.name_servers().is_empty() {
             return Err(ENETUNREACH);
         }
         if self.resolver.questions.len() >= MOST {
             return Err(ENOBUFS);
         }
         let datagram = Body::Datagram(Box::new(Datagram::new(true)));
-        let number = self.sockets.insert(Socket::new(Family::V4, Kind::Datagram, datagram)).ok_or(ENOBUFS)?;
+        let number = self.sockets.insert(Socket::new(Family::V6, Kind::Datagram, datagram)).ok_or(ENOBUFS)?;
         let answer = Answer::default();
         self.resolver.questions.push(Question {
             socket: number,
@@ -103,8 +103,8 @@ impl Inet {
     }
 
     fn ask(&mut self, world: World<'_>, at: usize) {
+        let servers = self.name_servers();
         let question = &mut self.resolver.questions[at];
-        let servers = self.addressing.name_servers();
         let server = servers.get(question.tries as usize % servers.len().max(1)).copied();
         question.tries += 1;
         question.due = world.now + PATIENCE;
@@ -117,7 +117,7 @@ impl Inet {
 
     /// A datagram for a question's socket.
     pub(super) fn name_answered(&mut self, number: u32, from: SocketAddr, payload: &[u8]) {
-        let servers = self.addressing.name_servers();
+        let servers = self.name_servers();
         if from.port() != PORT || !servers.contains(&from.ip()) {
             return;
         }

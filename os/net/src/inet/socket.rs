@@ -1,14 +1,13 @@
 //! What the stack keeps of a socket.
 
+use crate::tcp::Tcb;
+use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use device::{Family, Kind, Ready, Watch};
 use memory::Promise;
-use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::socket::{tcp, udp};
-use smoltcp::time::Instant;
 
 /// A socket.
 pub(super) struct Socket {
@@ -50,12 +49,12 @@ pub(super) struct Listener {
     /// Not yet established.
     pub(super) embryos: u32,
     pub(super) backlog: u32,
+    /// Since when requests have been refused because of the embryos.
+    pub(super) crowded: Option<Instant>,
 }
 
 pub(super) struct Connection {
-    /// One socket alone, so that whoever processes a segment asks only the one that it is for.
-    pub(super) set: SocketSet<'static>,
-    pub(super) handle: SocketHandle,
+    pub(super) tcb: Tcb,
     pub(super) remote: SocketAddr,
     /// Its listener, until it is accepted.
     pub(super) parent: Option<u32>,
@@ -65,66 +64,42 @@ pub(super) struct Connection {
     pub(super) send_shut: bool,
     /// The program found no room to send.
     pub(super) starved: bool,
-    /// Bytes read since the window was last looked at.
-    pub(super) consumed: usize,
     /// It became readable in this epoch ([`super::Inet`]'s), and nothing was sent on it since.
     pub(super) epoch: u32,
     /// What is kept for the program, until it sends something.
     pub(super) promise: Option<Promise>,
+    /// What a router said about it, should it come to nothing (RFC 1122 §4.2.3.9: a soft error).
+    pub(super) soft_error: Option<i32>,
 }
 
 impl Connection {
-    /// Around a socket of smoltcp's, with this other end.
-    pub(super) fn new(tcp: tcp::Socket<'static>, remote: SocketAddr, promise: Promise) -> Self {
-        let mut set = SocketSet::new(alloc::vec::Vec::with_capacity(1));
-        let handle = set.add(tcp);
+    /// With this other end.
+    pub(super) fn new(tcb: Tcb, remote: SocketAddr, promise: Promise) -> Self {
         Self {
-            set,
-            handle,
+            tcb,
             remote,
             parent: None,
             orphan: false,
             receive_shut: false,
             send_shut: false,
             starved: false,
-            consumed: 0,
             epoch: 0,
             promise: Some(promise),
+            soft_error: None,
         }
-    }
-
-    pub(super) fn tcp(&self) -> &tcp::Socket<'static> {
-        self.set.get(self.handle)
-    }
-
-    pub(super) fn tcp_mut(&mut self) -> &mut tcp::Socket<'static> {
-        self.set.get_mut(self.handle)
-    }
-
-    /// Will the peer send no more?
-    pub(super) fn peer_done(&self) -> bool {
-        use tcp::State::*;
-        matches!(self.tcp().state(), CloseWait | LastAck | Closing | TimeWait | Closed)
     }
 }
 
 pub(super) struct Datagram {
-    /// For sending only: what is received is queued here, by need. Made at the first send.
-    pub(super) out: Option<(SocketSet<'static>, SocketHandle)>,
     pub(super) peer: Option<SocketAddr>,
     pub(super) queue: VecDeque<(SocketAddr, Box<[u8]>)>,
     pub(super) queued_bytes: usize,
+    /// The link had no room for what the program wanted to send.
     pub(super) starved: bool,
     pub(super) receive_shut: bool,
     pub(super) send_shut: bool,
     /// It belongs to the resolver.
     pub(super) internal: bool,
-}
-
-impl Datagram {
-    pub(super) fn udp_mut(&mut self) -> Option<&mut udp::Socket<'static>> {
-        self.out.as_mut().map(|(set, handle)| set.get_mut(*handle))
-    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -138,6 +113,11 @@ pub(super) struct Options {
     pub(super) linger: u32,
     pub(super) only_v6: bool,
     pub(super) reuse_port: bool,
+    /// Milliseconds; 0 for the default.
+    pub(super) user_timeout: u32,
+    /// Bytes; 0 for what memory allows.
+    pub(super) receive_buffer: u32,
+    pub(super) send_buffer: u32,
 }
 
 impl Options {
@@ -152,6 +132,9 @@ impl Options {
         linger: 0,
         only_v6: false,
         reuse_port: false,
+        user_timeout: 0,
+        receive_buffer: 0,
+        send_buffer: 0,
     };
 }
 
@@ -226,21 +209,20 @@ impl Socket {
 
 impl Connection {
     fn ready(&self) -> Ready {
-        use tcp::State::*;
-        let tcp = self.tcp();
-        if matches!(tcp.state(), SynSent | SynReceived | Listen) {
+        let tcb = &self.tcb;
+        if tcb.is_opening() {
             return Ready::default();
         }
         let mut ready = Ready::default();
-        let ended = self.peer_done() || self.receive_shut;
-        if tcp.can_recv() || ended {
+        let ended = tcb.peer_is_done() || self.receive_shut;
+        if tcb.readable() > 0 || ended {
             ready = ready | Ready::READ;
         }
         if ended {
             ready = ready | Ready::READ_END;
         }
-        let sending_over = self.send_shut || !tcp.may_send();
-        if tcp.can_send() || sending_over {
+        let sending_over = self.send_shut || !tcb.may_send();
+        if tcb.send_room() > 0 || sending_over {
             ready = ready | Ready::WRITE;
         }
         if ended && sending_over {
@@ -259,11 +241,7 @@ impl Datagram {
         if self.receive_shut {
             ready = ready | Ready::READ_END;
         }
-        let full = match &self.out {
-            Some((set, handle)) => !set.get::<udp::Socket>(*handle).can_send(),
-            None => false,
-        };
-        if !full || self.send_shut {
+        if !self.starved || self.send_shut {
             ready = ready | Ready::WRITE;
         }
         ready

@@ -1,52 +1,65 @@
 //! TCP connections: made, used, ended.
 
-use super::egress::Cause;
-use super::socket::{Body, Connection, Socket};
+use super::socket::{Body, Connection, Options, Socket};
 use super::{Inet, World};
 use crate::errno::{
-    EALREADY, ECONNREFUSED, ECONNRESET, EINVAL, EISCONN, ENETUNREACH, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPIPE, ETIMEDOUT,
+    EADDRNOTAVAIL, EALREADY, ECONNREFUSED, ECONNRESET, EINVAL, EISCONN, ENETUNREACH, ENOBUFS, ENOTCONN, EOPNOTSUPP,
+    EPIPE, ETIMEDOUT,
 };
+use crate::tcp::segment::HEADER;
+use crate::tcp::{Failure, KeepAlive, State, Tcb, Terms};
+use crate::time::Duration;
 use core::net::{IpAddr, SocketAddr};
 use device::{Error, How, Received};
-use memory::{Admission, Promise};
-use smoltcp::socket::tcp::{self, CongestionControl, State};
-use smoltcp::time::Duration;
-use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
+use memory::Promise;
 
-/// How long a connection request is repeated (Linux's six retries).
-const CONNECTING: Duration = Duration::from_secs(127);
-/// How long a connection that nobody has any more waits for its peer (Linux's tcp_fin_timeout).
-const LINGERING: Duration = Duration::from_secs(60);
-/// A buffer is this part of the free memory, within bounds.
-const PART: usize = 256;
-const BUFFER_MIN: usize = 4 << 10;
-const BUFFER_MAX: usize = 64 << 10;
-/// What connections leave of the memory for everything else.
+/// What a connection may hold in each direction is this part of the free memory, within bounds.
+const PART: usize = 64;
+const ROOM_MIN: usize = 4 << 10;
+const ROOM_MAX: usize = 256 << 10;
+/// The bounds of what a program may ask for instead; the upper is also a sixteenth of the free memory.
+const WISH_MIN: u32 = 2 << 10;
+const WISH_MAX: u32 = 1 << 20;
+/// What connections leave of the memory for everything else: below the first there are no new ones and the others are kept
+/// short, below the second nothing more is taken.
 const RESERVE: usize = 192 << 10;
+const BOTTOM: usize = 32 << 10;
+/// What the network takes for a connection that has nothing under way, tables included.
+const OWN: usize = 1 << 10;
+/// There are new ones only while so much is free in one piece.
+const PIECE: usize = 64 << 10;
 /// Dirty sockets go out once they are so many, whoever else may follow.
 const BURST: usize = 64;
 
-/// A socket with buffers, and what is promised to its program; `None` where memory is short: the served ones are not to
-/// suffer for a new one.
-pub(super) fn with_buffers(memory: usize, admission: &Admission) -> Option<(tcp::Socket<'static>, Promise)> {
-    let size = (memory / PART).clamp(BUFFER_MIN, BUFFER_MAX).next_power_of_two().min(BUFFER_MAX);
-    let promise = admission.admit(memory, 2 * size, RESERVE)?;
-    let buffer = || {
-        let mut bytes = alloc::vec::Vec::new();
-        // The memory may be free in smaller pieces only.
-        bytes.try_reserve_exact(size).ok()?;
-        bytes.resize(size, 0);
-        Some(tcp::SocketBuffer::new(bytes))
-    };
-    let mut socket = tcp::Socket::new(buffer()?, buffer()?);
-    // What to gather is decided by `Inet::sent`, which knows when nothing more is coming; Nagle's algorithm (RFC 9293
-    // §3.7.4) would guess.
-    socket.set_nagle_enabled(false);
-    // Linux's shortest (TCP_DELACK_MIN): time for an answer that the acknowledgement can travel with.
-    socket.set_ack_delay(Some(Duration::from_millis(40)));
-    socket.set_congestion_control(CongestionControl::Reno);
-    socket.set_timeout(Some(CONNECTING));
-    Some((socket, promise))
+/// How much a connection may hold in each direction.
+#[derive(Clone, Copy)]
+pub(super) struct Rooms {
+    auto: usize,
+    most: usize,
+    /// There is not enough for what was promised.
+    pub(super) scarce: bool,
+}
+
+impl Rooms {
+    /// With so much memory free.
+    pub(super) fn of(memory: usize) -> Self {
+        let auto = match memory {
+            RESERVE.. => (memory / PART).clamp(ROOM_MIN, ROOM_MAX),
+            BOTTOM.. => ROOM_MIN,
+            _ => 0,
+        };
+        Self { auto, most: auto.max(memory / 16), scarce: memory < RESERVE }
+    }
+
+    /// What a socket's options leave of it: to receive, to send.
+    pub(super) fn with(self, options: &Options) -> (usize, usize) {
+        let room = |wish: u32| match wish {
+            0 => self.auto,
+            wish => (wish.clamp(WISH_MIN, WISH_MAX) as usize).min(self.most),
+        };
+        // What a program gives us to send is its own affair; a little always fits.
+        (room(options.receive_buffer), room(options.send_buffer).max(ROOM_MIN))
+    }
 }
 
 impl Inet {
@@ -55,7 +68,7 @@ impl Inet {
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         match &socket.body {
             Body::Idle => {}
-            Body::Connection(c) if matches!(c.tcp().state(), State::SynSent) => return Err(EALREADY),
+            Body::Connection(c) if c.tcb.is_opening() => return Err(EALREADY),
             Body::Connection(_) => match socket.error.take() {
                 Some(errno) => return Err(Error::Errno(errno)),
                 None => return Err(EISCONN),
@@ -65,14 +78,13 @@ impl Inet {
         if remote.ip().is_unspecified() || remote.port() == 0 {
             return Err(Error::Errno(ECONNREFUSED));
         }
-        if !self.addressing.reaches(remote.ip()) {
+        if !self.ip.reaches(remote.ip()) {
             return Err(ENETUNREACH);
         }
         let bound = socket.local;
-        let hop_limit = socket.options.hop_limit as u8;
         let ip = match bound.map(|l| l.ip()).filter(|ip| !ip.is_unspecified()) {
             Some(ip) => ip,
-            None => self.interface.get_source_address(&remote.ip().into()).ok_or(ENETUNREACH)?.into(),
+            None => self.ip.source(remote.ip()).ok_or(ENETUNREACH)?,
         };
         let port = match bound {
             Some(bound) => bound.port(),
@@ -81,18 +93,17 @@ impl Inet {
         let local = SocketAddr::new(ip, port);
         let hash = self.flow_hash((local, remote));
         if self.flow(hash, (local, remote)).is_some() {
-            return Err(crate::errno::EADDRNOTAVAIL);
+            return Err(EADDRNOTAVAIL);
         }
-        let (mut tcp, promise) = with_buffers((world.memory)(), &self.admission).ok_or(ENOBUFS)?;
-        tcp.set_hop_limit(Some(hop_limit.max(1)));
-        let ends =
-            (IpEndpoint::new(remote.ip().into(), remote.port()), IpListenEndpoint { addr: Some(ip.into()), port });
-        tcp.connect(self.interface.context(), ends.0, ends.1).map_err(|_| ENETUNREACH)?;
+        let terms = self.terms(world, remote.ip(), number).ok_or(EINVAL)?;
+        let promise = self.admit(world).ok_or(ENOBUFS)?;
+        let tcb = Tcb::connect(world.now, self.first_sequence(world, (local, remote)), terms);
         self.release_port(number);
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         socket.local = Some(local);
         socket.error = None;
-        socket.body = Body::Connection(alloc::boxed::Box::new(Connection::new(tcp, remote, promise)));
+        socket.body = Body::Connection(alloc::boxed::Box::new(Connection::new(tcb, remote, promise)));
+        socket.apply_options();
         self.flows.insert(hash, number);
         self.touch(number);
         self.transmit(world);
@@ -100,21 +111,46 @@ impl Inet {
         Err(Error::InProgress)
     }
 
+    /// What our side brings to a connection with this peer, by the options of socket `number`.
+    pub(super) fn terms(&mut self, world: World<'_>, remote: IpAddr, number: u32) -> Option<Terms> {
+        self.rooms = Rooms::of((world.memory)());
+        let (receive_room, send_room) = self.rooms.with(&self.sockets.get(number)?.options);
+        Some(Terms { mss: self.segment_size(world, remote), receive_room, send_room })
+    }
+
+    /// The segment size towards an address (RFC 9293 §3.7.1).
+    pub(super) fn segment_size(&self, world: World<'_>, remote: IpAddr) -> usize {
+        self.ip.mtu(world.now, remote) - HEADER - if remote.is_ipv4() { 20 } else { 40 }
+    }
+
+    /// Room for one more connection; `None` where memory is short: the served ones are not to suffer for a new one.
+    pub(super) fn admit(&self, world: World<'_>) -> Option<Promise> {
+        // What is free may be so in pieces that are of use to nobody.
+        let mut piece = alloc::vec::Vec::<u8>::new();
+        piece.try_reserve_exact(PIECE).ok()?;
+        // Or else it would be left out as one that nobody uses.
+        drop(core::hint::black_box(piece));
+        self.admission.admit((world.memory)(), OWN, RESERVE)
+    }
+
     /// Sends some of `bytes`.
     pub(super) fn send_stream(&mut self, world: World<'_>, number: u32, bytes: &[u8]) -> Result<usize, Error> {
+        let rooms = Rooms::of((world.memory)());
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         if let Some(errno) = socket.error.take() {
             return Err(Error::Errno(errno));
         }
+        let (receive, send) = rooms.with(&socket.options);
         let connection = socket.connection().ok_or(ENOTCONN)?;
-        if connection.is_connecting() {
+        if connection.tcb.is_opening() {
             return Err(Error::WouldBlock);
         }
-        if connection.send_shut {
+        if connection.send_shut || !connection.tcb.may_send() {
             return Err(EPIPE);
         }
         connection.promise = None;
-        let taken = connection.tcp_mut().send_slice(bytes).map_err(|_| EPIPE)?;
+        connection.tcb.set_rooms(receive, send, rooms.scarce);
+        let taken = connection.tcb.send(bytes);
         if taken < bytes.len() {
             connection.starved = true;
         }
@@ -151,29 +187,23 @@ impl Inet {
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         let error = &mut socket.error;
         let Body::Connection(connection) = &mut socket.body else { return Err(ENOTCONN) };
-        if connection.is_connecting() {
+        if connection.tcb.is_opening() {
             return match error.take() {
                 Some(errno) => Err(Error::Errno(errno)),
                 None => Err(Error::WouldBlock),
             };
         }
-        if connection.tcp().can_recv() && !connection.receive_shut {
-            let tcp = connection.tcp_mut();
-            let length = if peek { tcp.peek_slice(buffer).unwrap_or(0) } else { tcp.recv_slice(buffer).unwrap_or(0) };
-            if !peek {
-                connection.consumed += length;
-                // Half the buffer is free again: the peer may want to know (RFC 9293 §3.8.6.2.2).
-                if connection.consumed >= connection.tcp().recv_capacity() / 2 {
-                    connection.consumed = 0;
-                    self.touch(number);
-                }
+        if connection.tcb.readable() > 0 && !connection.receive_shut {
+            let length = connection.tcb.receive(buffer, peek);
+            if connection.tcb.owes() {
+                self.touch(number);
             }
             return Ok(Received { length, full_length: length, from: None });
         }
         if let Some(errno) = error.take() {
             return Err(Error::Errno(errno));
         }
-        if connection.peer_done() || connection.receive_shut {
+        if connection.tcb.peer_is_done() || connection.receive_shut {
             return Ok(Received { length: 0, full_length: 0, from: None });
         }
         Err(Error::WouldBlock)
@@ -183,7 +213,7 @@ impl Inet {
     pub(super) fn shut_stream(&mut self, world: World<'_>, number: u32, how: How) -> Result<(), Error> {
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         let connection = socket.connection().ok_or(ENOTCONN)?;
-        if connection.is_connecting() || connection.tcp().state() == State::Closed {
+        if connection.tcb.is_opening() || connection.tcb.state() == State::Closed {
             return Err(ENOTCONN);
         }
         if matches!(how, How::Receive | How::Both) {
@@ -191,7 +221,7 @@ impl Inet {
         }
         if matches!(how, How::Send | How::Both) && !connection.send_shut {
             connection.send_shut = true;
-            connection.tcp_mut().close();
+            connection.tcb.close();
         }
         socket.changed();
         self.sent(world, number);
@@ -207,66 +237,49 @@ impl Inet {
         let reset = socket.options.linger == 1;
         let Some(connection) = socket.connection() else { return };
         connection.orphan = true;
-        let tcp = connection.tcp_mut();
-        tcp.set_timeout(Some(LINGERING));
-        // Nobody will send anything that an acknowledgement could travel with.
-        tcp.set_ack_delay(None);
-        if reset || tcp.can_recv() {
+        connection.promise = None;
+        let tcb = &mut connection.tcb;
+        tcb.orphaned(world.now);
+        if reset || tcb.readable() > 0 {
             // RFC 1122 §4.2.2.13: data that nobody will read is answered with a reset.
-            tcp.abort();
+            tcb.abort();
         } else {
-            tcp.close();
+            tcb.close();
         }
         self.sockets.forget(number);
         self.sent(world, number);
     }
 }
 
-impl Connection {
-    pub(super) fn is_connecting(&self) -> bool {
-        matches!(self.tcp().state(), State::SynSent | State::SynReceived | State::Listen)
-    }
-}
-
 impl Socket {
     /// The connection went from one state to another.
-    pub(super) fn moved(&mut self, before: State, after: State, cause: Cause) {
-        use State::*;
-        let timeout = cause == Cause::Time;
-        match (before, after) {
-            (SynSent, Closed) => self.error = Some(if timeout { ETIMEDOUT } else { ECONNREFUSED }),
-            (Established | FinWait1 | FinWait2 | CloseWait, Closed) => {
-                self.error = Some(if timeout { ETIMEDOUT } else { ECONNRESET });
+    pub(super) fn moved(&mut self, before: State, after: State) {
+        if let Some(connection) = self.connection() {
+            let soft = connection.soft_error;
+            if let Some(failure) = connection.tcb.take_failure() {
+                self.error = Some(match failure {
+                    Failure::Refused => soft.unwrap_or(ECONNREFUSED),
+                    Failure::Reset => ECONNRESET,
+                    Failure::TimedOut => soft.unwrap_or(ETIMEDOUT),
+                });
             }
-            (SynSent | SynReceived, Established | CloseWait) => self.apply_keep_alive(),
-            _ => {}
+        }
+        if matches!(before, State::SynSent | State::SynReceived) && after != State::Closed {
+            self.apply_options();
         }
     }
 
-    /// Sets smoltcp's timers as the options want them.
-    pub(super) fn apply_keep_alive(&mut self) {
+    /// Tells the connection what the options want of it.
+    pub(super) fn apply_options(&mut self) {
         let options = self.options;
         let Some(connection) = self.connection() else { return };
-        if connection.orphan || connection.is_connecting() {
-            return;
-        }
         let seconds = |s: u32| Duration::from_secs(u64::from(s));
-        let tcp = connection.tcp_mut();
-        if options.keep_alive {
-            // One interval for the first probe and the later ones; the limit leaves room for at least two.
-            let limit = (options.keep_idle + options.keep_interval * options.keep_count)
-                .max(2 * options.keep_idle + options.keep_interval);
-            tcp.set_keep_alive(Some(seconds(options.keep_idle.max(1))));
-            tcp.set_timeout(Some(seconds(limit.max(2))));
-        } else {
-            tcp.set_keep_alive(None);
-            tcp.set_timeout(None);
-        }
-        tcp.set_hop_limit(Some((options.hop_limit as u8).max(1)));
+        connection.tcb.set_keep_alive(options.keep_alive.then(|| KeepAlive {
+            idle: seconds(options.keep_idle.max(1)),
+            interval: seconds(options.keep_interval.max(1)),
+            count: options.keep_count.max(1),
+        }));
+        let patience = Duration::from_millis(options.user_timeout.into());
+        connection.tcb.set_patience((options.user_timeout > 0).then_some(patience));
     }
-}
-
-/// The source address of a datagram or connection, if it was bound to one.
-pub(super) fn particular(local: Option<SocketAddr>) -> Option<IpAddr> {
-    local.map(|l| l.ip()).filter(|ip| !ip.is_unspecified())
 }

@@ -5,7 +5,7 @@ use crate::errno::{EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EINVAL, EMSGSIZE, E
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;
-use device::{Error, How, Ready, Received, SocketId};
+use device::{Ancillary, Error, How, Ready, Received, SocketId};
 
 /// The longest datagram (RFC 768 over IPv4).
 const LONGEST: usize = 65_507;
@@ -13,10 +13,18 @@ const LONGEST: usize = 65_507;
 const QUEUE: usize = 208 << 10;
 const OVERHEAD: usize = 64;
 
+/// A datagram in a queue.
+pub(super) struct Waiting {
+    from: SocketAddr,
+    to: SocketAddr,
+    class: u8,
+    pub(super) bytes: Box<[u8]>,
+}
+
 #[derive(Default)]
 pub(super) struct Datagram {
     pub(super) peer: Option<SocketAddr>,
-    pub(super) queue: VecDeque<(SocketAddr, Box<[u8]>)>,
+    pub(super) queue: VecDeque<Waiting>,
     bytes: usize,
     receive_shut: bool,
     send_shut: bool,
@@ -49,7 +57,13 @@ impl Table {
         Ok(())
     }
 
-    pub(super) fn send_datagram(&mut self, id: SocketId, bytes: &[u8], to: Option<SocketAddr>) -> Result<usize, Error> {
+    pub(super) fn send_datagram(
+        &mut self,
+        id: SocketId,
+        bytes: &[u8],
+        to: Option<SocketAddr>,
+        class: u8,
+    ) -> Result<usize, Error> {
         let socket = self.get(id)?;
         if let Some(errno) = socket.error.take() {
             return Err(Error::Errno(errno));
@@ -80,11 +94,12 @@ impl Table {
                 SocketAddr::new(to.ip(), self.get(id)?.local.map_or(0, |l| l.port()))
             }
         };
-        self.carry(id, from, to, bytes);
+        self.carry(id, Waiting { from, to, class, bytes: Box::from(bytes) });
         Ok(bytes.len())
     }
 
-    fn carry(&mut self, sender: SocketId, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+    fn carry(&mut self, sender: SocketId, waiting: Waiting) {
+        let (from, to) = (waiting.from, waiting.to);
         let receiver = self
             .sockets
             .iter_mut()
@@ -104,31 +119,38 @@ impl Table {
             && datagram.bytes < QUEUE
             && !datagram.receive_shut
         {
-            datagram.bytes += bytes.len() + OVERHEAD;
-            datagram.queue.push_back((from, Box::from(bytes)));
+            datagram.bytes += waiting.bytes.len() + OVERHEAD;
+            datagram.queue.push_back(waiting);
             socket.changed();
         }
     }
 
-    pub(super) fn receive_datagram(&mut self, id: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
+    pub(super) fn receive_datagram(
+        &mut self,
+        id: SocketId,
+        buffer: &mut [u8],
+        peek: bool,
+    ) -> Result<(Received, Ancillary), Error> {
         if let Some(errno) = self.get(id)?.error.take() {
             return Err(Error::Errno(errno));
         }
         let datagram = self.datagram(id)?;
-        let Some((from, bytes)) = datagram.queue.front() else {
+        let Some(Waiting { from, to, class, bytes }) = datagram.queue.front() else {
             return match datagram.receive_shut {
-                true => Ok(Received { length: 0, full_length: 0, from: None }),
+                true => Ok((Received { length: 0, full_length: 0, from: None }, Ancillary::default())),
                 false => Err(Error::WouldBlock),
             };
         };
-        let (from, full_length) = (*from, bytes.len());
+        let (from, to, class, full_length) = (*from, *to, *class, bytes.len());
         let length = full_length.min(buffer.len());
         buffer[..length].copy_from_slice(&bytes[..length]);
         if !peek {
             datagram.bytes -= full_length + OVERHEAD;
             datagram.queue.pop_front();
         }
-        Ok(Received { length, full_length, from: Some(self.get(id)?.outward(from)) })
+        let socket = self.get(id)?;
+        let ancillary = Ancillary { class: Some(class), local: Some(socket.outward(to).ip()), segment: 0 };
+        Ok((Received { length, full_length, from: Some(socket.outward(from)) }, ancillary))
     }
 
     pub(super) fn shut_datagram(&mut self, id: SocketId, how: How) -> Result<(), Error> {

@@ -25,7 +25,7 @@ mod tests;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
-use device::{Error, Family, How, Kind, Ready, Received, Resolved, SocketId, SocketOption, Stack, Watch};
+use device::{Ancillary, Error, Family, How, Kind, Ready, Received, Resolved, SocketId, SocketOption, Stack, Watch};
 use sync::SpinLock;
 use table::Table;
 
@@ -66,10 +66,31 @@ impl Stack for Loopback {
     }
 
     fn send(&self, socket: SocketId, bytes: &[u8], to: Option<SocketAddr>) -> Result<usize, Error> {
-        self.0.lock().send(socket, bytes, to)
+        self.0.lock().send(socket, bytes, to, 0)
+    }
+
+    fn send_with(
+        &self,
+        socket: SocketId,
+        bytes: &[u8],
+        to: Option<SocketAddr>,
+        ancillary: &Ancillary,
+    ) -> Result<usize, Error> {
+        let size = if ancillary.segment == 0 { bytes.len().max(1) } else { ancillary.segment.into() };
+        let class = ancillary.class.unwrap_or(0);
+        let mut table = self.0.lock();
+        if bytes.is_empty() {
+            return table.send(socket, bytes, to, class);
+        }
+        bytes.chunks(size).try_for_each(|datagram| table.send(socket, datagram, to, class).map(drop))?;
+        Ok(bytes.len())
     }
 
     fn receive(&self, socket: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
+        self.0.lock().receive(socket, buffer, peek).map(|(received, _)| received)
+    }
+
+    fn receive_with(&self, socket: SocketId, buffer: &mut [u8], peek: bool) -> Result<(Received, Ancillary), Error> {
         self.0.lock().receive(socket, buffer, peek)
     }
 

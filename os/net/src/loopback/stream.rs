@@ -2,7 +2,7 @@
 
 use super::pipe::Pipe;
 use super::table::{Body, Socket, Table};
-use crate::errno::{ECONNREFUSED, ECONNRESET, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE};
+use crate::errno::{ECONNREFUSED, ECONNRESET, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE, PIPE};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;
@@ -119,7 +119,17 @@ impl Table {
             return Err(Error::Errno(errno));
         }
         let end = self.end(id)?;
-        let other = end.other.filter(|_| !end.send_shut).ok_or(EPIPE)?;
+        if end.send_shut {
+            return Err(EPIPE);
+        }
+        let Some(other) = end.other else {
+            // What is sent to one who is gone is answered by a reset, which only the next call meets.
+            end.send_shut = true;
+            let socket = self.get(id)?;
+            socket.error = Some(PIPE);
+            socket.changed();
+            return Ok(bytes.len());
+        };
         let peer = self.end(other)?;
         if peer.receive_shut {
             return Err(EPIPE);
@@ -169,7 +179,8 @@ impl Table {
     }
 
     /// A stream that was taken out of the table: whoever it concerned is told.
-    pub(super) fn close_stream(&mut self, stream: Stream) {
+    /// With `abort` by a reset.
+    pub(super) fn close_stream(&mut self, stream: Stream, abort: bool) {
         match stream {
             Stream::Idle => {}
             Stream::Listening(queue, _) => {
@@ -182,7 +193,7 @@ impl Table {
             }
             Stream::Connected(end) => {
                 let unread = !end.input.is_empty();
-                self.part(&end, unread);
+                self.part(&end, unread || abort);
             }
         }
     }
@@ -193,6 +204,7 @@ impl Table {
         if let Body::Stream(Stream::Connected(other)) = &mut socket.body {
             other.other = None;
             other.input.ended = true;
+            other.send_shut |= reset;
         }
         if reset {
             socket.error = Some(ECONNRESET);

@@ -6,10 +6,16 @@ use super::stream::Stream;
 use crate::errno::{EADDRINUSE, EAFNOSUPPORT, EBADF, EINVAL, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP};
 use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use device::{Error, Family, How, Kind, Ready, Received, SocketId, SocketOption, Watch};
+use device::{Ancillary, Error, Family, How, Kind, Ready, Received, SocketId, SocketOption, Watch};
+
+/// What Linux says of its loopback interface, in bytes.
+const MTU: u32 = 65_536;
 
 /// Ports that nobody asked for. They are not the outer stacks' range, so that a port got here is free there.
 const EPHEMERAL: core::ops::RangeInclusive<u16> = 61000..=65535;
+
+/// Where linger stands among the options that are remembered.
+const LINGER: usize = 6;
 
 /// All sockets.
 pub(super) struct Table {
@@ -25,8 +31,9 @@ pub(super) struct Socket {
     pub(super) error: Option<i32>,
     only_v6: bool,
     reuse_port: bool,
-    /// Options that mean nothing here, but are remembered: keep-alive and its three numbers, broadcast, hops, linger.
-    remembered: [u32; 7],
+    /// Options that mean nothing here, but are remembered: keep-alive and its three numbers, broadcast, hops, linger, patience,
+    /// buffers.
+    remembered: [u32; 10],
     pub(super) body: Body,
 }
 
@@ -37,7 +44,7 @@ pub(super) enum Body {
 
 impl Socket {
     pub(super) fn new(family: Family, body: Body) -> Self {
-        let remembered = [0, 7200, 75, 9, 0, 64, 0];
+        let remembered = [0, 7200, 75, 9, 0, 64, 0, 0, 0, 0];
         Self { family, local: None, watch: None, error: None, only_v6: false, reuse_port: false, remembered, body }
     }
 
@@ -82,7 +89,10 @@ impl Socket {
             SocketOption::KeepCount => 3,
             SocketOption::Broadcast => 4,
             SocketOption::HopLimit => 5,
-            SocketOption::Linger => 6,
+            SocketOption::Linger => LINGER,
+            SocketOption::UserTimeout => 7,
+            SocketOption::ReceiveBuffer => 8,
+            SocketOption::SendBuffer => 9,
             _ => return None,
         };
         self.remembered.get_mut(at)
@@ -182,10 +192,16 @@ impl Table {
         })
     }
 
-    pub(super) fn send(&mut self, id: SocketId, bytes: &[u8], to: Option<SocketAddr>) -> Result<usize, Error> {
+    pub(super) fn send(
+        &mut self,
+        id: SocketId,
+        bytes: &[u8],
+        to: Option<SocketAddr>,
+        class: u8,
+    ) -> Result<usize, Error> {
         match self.get(id)?.kind() {
             Kind::Stream => self.send_stream(id, bytes),
-            Kind::Datagram => self.send_datagram(id, bytes, to),
+            Kind::Datagram => self.send_datagram(id, bytes, to, class),
         }
     }
 
@@ -198,9 +214,14 @@ impl Table {
         }
     }
 
-    pub(super) fn receive(&mut self, id: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
+    pub(super) fn receive(
+        &mut self,
+        id: SocketId,
+        buffer: &mut [u8],
+        peek: bool,
+    ) -> Result<(Received, Ancillary), Error> {
         match self.get(id)?.kind() {
-            Kind::Stream => self.receive_stream(id, buffer, peek),
+            Kind::Stream => self.receive_stream(id, buffer, peek).map(|received| (received, Ancillary::default())),
             Kind::Datagram => self.receive_datagram(id, buffer, peek),
         }
     }
@@ -216,7 +237,8 @@ impl Table {
         if let Some(socket) = self.sockets.remove(id)
             && let Body::Stream(stream) = socket.body
         {
-            self.close_stream(stream);
+            // `SO_LINGER` of no seconds.
+            self.close_stream(stream, socket.remembered[LINGER] == 1);
         }
     }
 
@@ -259,6 +281,7 @@ impl Table {
             SocketOption::Error => socket.error.take().map_or(0, |errno| errno as u32),
             SocketOption::OnlyV6 => socket.only_v6.into(),
             SocketOption::ReusePort => socket.reuse_port.into(),
+            SocketOption::PathMtu => MTU,
             _ => *socket.remembered(option).ok_or(ENOPROTOOPT)?,
         })
     }
@@ -269,13 +292,17 @@ impl Table {
             Body::Stream(stream) => self.stream_ready(stream),
             Body::Datagram(datagram) => datagram.ready(),
         };
-        if socket.error.is_some() { ready | Ready::ERROR | Ready::READ | Ready::WRITE } else { ready }
+        match (&socket.error, &socket.body) {
+            (None, _) => ready,
+            (Some(_), Body::Stream(_)) => ready | Ready::ERROR | Ready::READ | Ready::WRITE,
+            (Some(_), Body::Datagram(_)) => ready | Ready::ERROR | Ready::WRITE,
+        }
     }
 
     pub(super) fn available(&self, id: SocketId) -> usize {
         match self.sockets.get(id).map(|s| &s.body) {
             Some(Body::Stream(Stream::Connected(connection))) => connection.input.len(),
-            Some(Body::Datagram(datagram)) => datagram.queue.front().map_or(0, |(_, bytes)| bytes.len()),
+            Some(Body::Datagram(datagram)) => datagram.queue.front().map_or(0, |waiting| waiting.bytes.len()),
             _ => 0,
         }
     }

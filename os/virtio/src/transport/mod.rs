@@ -34,6 +34,8 @@ pub(crate) struct Wanted {
     pub(crate) name: &'static str,
     /// Features that the driver knows, beyond the two of every transport.
     pub(crate) features: u64,
+    /// Those of them that are of use all together only: where one is not offered, the others are not accepted.
+    pub(crate) together: u64,
     /// The largest useful size of each queue, in entries: a power of two. Its length is the number of queues.
     pub(crate) queue_sizes: &'static [u16],
 }

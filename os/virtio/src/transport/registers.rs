@@ -51,7 +51,10 @@ pub(crate) fn open<R: Registers>(mut device: R, wanted: &Wanted) -> Option<Opene
     device.set_status(ACKNOWLEDGE);
     device.set_status(ACKNOWLEDGE | DRIVER);
     let offered = u64::from(device.offered(0)) | u64::from(device.offered(1)) << 32;
-    let features = offered & (wanted.features | FEATURE_VERSION_1 | FEATURE_EVENT_IDX);
+    let mut features = offered & (wanted.features | FEATURE_VERSION_1 | FEATURE_EVENT_IDX);
+    if features & wanted.together != wanted.together {
+        features &= !wanted.together;
+    }
     device.accept(0, features as u32);
     device.accept(1, (features >> 32) as u32);
     device.set_status(ACKNOWLEDGE | DRIVER | FEATURES_OK);

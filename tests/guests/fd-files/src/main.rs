@@ -8,7 +8,7 @@ use std::process::Command;
 
 fn main() {
     assert_eq!(File::open("/etc/resolv.conf").expect_err("not there").kind(), ErrorKind::NotFound);
-    assert_eq!(File::create("/tmp/new").expect_err("read-only").kind(), ErrorKind::ReadOnlyFilesystem);
+    assert_eq!(File::create("/new").expect_err("read-only").kind(), ErrorKind::ReadOnlyFilesystem);
     assert_eq!(fs::remove_file("/nothing").expect_err("not there").kind(), ErrorKind::NotFound);
     assert_eq!(std::env::current_dir().expect("a directory").to_str(), Some("/"));
     assert!(fs::metadata("/").expect("the root").is_dir());

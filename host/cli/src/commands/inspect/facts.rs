@@ -29,10 +29,21 @@ pub(super) struct Facts {
     pub(super) relocations: usize,
     pub(super) manifest: ManifestFacts,
     pub(super) segments: Vec<Segment>,
+    /// Sealed files and folders, by path.
+    pub(super) files: Vec<FileFacts>,
     /// `null`, and `contents_missing` says why.
     pub(super) contents: Option<ContentsFacts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) contents_missing: Option<String>,
+}
+
+/// A sealed file or folder.
+#[derive(Debug, Serialize)]
+pub(super) struct FileFacts {
+    /// Its path in the machine; bytes that are no printable ASCII are escaped.
+    pub(super) path: String,
+    /// `null`: a folder.
+    pub(super) bytes: Option<u64>,
 }
 
 /// What the file is made of.
@@ -59,6 +70,10 @@ pub(super) struct ManifestFacts {
     pub(super) listen: Option<Vec<String>>,
     /// Rules such as `tcp/db.example.org:5432`; `null` without a network.
     pub(super) connect: Option<Vec<String>>,
+    /// `NAME ADDRESS…`, known without asking anybody.
+    pub(super) hosts: Vec<String>,
+    /// Domains that are tried after a name.
+    pub(super) search: Vec<String>,
 }
 
 /// A segment.
@@ -167,6 +182,7 @@ pub(super) fn facts(subject: &Subject) -> Facts {
         relocations: report.relocations,
         manifest: of_manifest(manifest),
         segments: report.segments.iter().map(segment).collect(),
+        files: report.files.iter().map(sealed_file).collect(),
         contents: subject.contents.as_ref().ok().map(|contents| of_contents(contents, manifest)),
         contents_missing: subject.contents.as_ref().err().cloned(),
     }
@@ -181,6 +197,10 @@ pub(super) fn json(subject: &Subject) -> Result<String, Failure> {
 fn file(report: &Report<'_>) -> File {
     let (bytes, loaders) = (report.file_length, report.loaders);
     File { bytes, loaders, information: report.information, program: report.program }
+}
+
+fn sealed_file(file: &image::files::Listed) -> FileFacts {
+    FileFacts { path: file.path.escape_ascii().to_string(), bytes: file.length }
 }
 
 fn segment(segment: &abi::image::ImageSegment) -> Segment {
@@ -228,7 +248,7 @@ fn sizes(sizes: &Sizes) -> SizeFacts {
 }
 
 fn of_manifest(manifest: &Manifest) -> ManifestFacts {
-    let network = manifest.network.as_ref();
+    let (network, names) = (manifest.network.as_ref(), manifest.names.as_ref());
     ManifestFacts {
         memory: manifest.memory,
         stack: (manifest.stack != 0).then_some(manifest.stack),
@@ -239,7 +259,14 @@ fn of_manifest(manifest: &Manifest) -> ManifestFacts {
             listen.map(|l| format!("{}/{}", protocol(l.protocol), ports(l.first_port, l.last_port))).collect()
         }),
         connect: network.map(|network| network.connect.iter().map(peer).collect()),
+        hosts: names.map_or_else(Vec::new, |names| names.hosts.iter().map(host).collect()),
+        search: names.map_or_else(Vec::new, |names| names.search.clone()),
     }
+}
+
+fn host(known: &abi::manifest::Known) -> String {
+    let addresses: Vec<String> = known.addresses().map(|address| address.to_string()).collect();
+    format!("{} {}", known.name, addresses.join(" "))
 }
 
 fn peer(rule: &Connect) -> String {

@@ -222,6 +222,8 @@ fn manifest(manifest: &ManifestFacts) -> Markup {
                     }
                     _ => { dt { "network" } dd { "none" } }
                 }
+                @if !manifest.hosts.is_empty() { dt { "hosts" } dd { (list(&manifest.hosts)) } }
+                @if !manifest.search.is_empty() { dt { "searches" } dd { (list(&manifest.search)) } }
             }
         }
     }
@@ -244,6 +246,18 @@ fn segments(facts: &Facts) -> Markup {
                         td.n { (number(segment.in_memory)) } td.n { (number(segment.in_file)) } td { code { (segment.access) } }
                     }
                 } }
+            }
+            @if !facts.files.is_empty() {
+                h3 { "Files" }
+                table {
+                    thead { tr { th { "path" } th.n { "bytes" } } }
+                    tbody { @for file in &facts.files {
+                        tr {
+                            th scope="row" { code { (file.path) @if file.bytes.is_none() { "/" } } }
+                            td.n { @if let Some(bytes) = file.bytes { (number(bytes)) } }
+                        }
+                    } }
+                }
             }
         }
     }

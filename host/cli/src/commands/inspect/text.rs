@@ -49,6 +49,12 @@ fn manifest(text: &mut String, manifest: &ManifestFacts) {
         }
         _ => _ = writeln!(text, "  network none"),
     }
+    for host in &manifest.hosts {
+        _ = writeln!(text, "  host    {host}");
+    }
+    if !manifest.search.is_empty() {
+        _ = writeln!(text, "  search  {}", manifest.search.join(" "));
+    }
 }
 
 fn segments(text: &mut String, facts: &Facts) {
@@ -58,6 +64,13 @@ fn segments(text: &mut String, facts: &Facts) {
         _ = writeln!(text, "  {:#010x}  {memory:10}  {file:10}  {}", segment.address, segment.access);
     }
     _ = writeln!(text, "  {} words are relocated at the start", facts.relocations);
+    if !facts.files.is_empty() {
+        _ = writeln!(text, "\nFiles");
+    }
+    for file in &facts.files {
+        let (size, end) = file.bytes.map_or_else(|| (String::new(), "/"), |bytes| (Size(bytes).to_string(), ""));
+        _ = writeln!(text, "  {size:>10}  {}{end}", file.path);
+    }
 }
 
 fn reach(text: &mut String, contents: &ContentsFacts) {

@@ -1,0 +1,85 @@
+//! What an acknowledgement says: what has arrived, how much more may come, what is lost (RFC 5681 §3, RFC 6675 §5).
+
+use super::segment::{FIN, Segment};
+use super::{State, Tcb};
+use crate::time::Instant;
+use alloc::collections::VecDeque;
+
+impl Tcb {
+    /// Takes the acknowledgement of a segment that has a valid one.
+    pub(super) fn acknowledged(&mut self, now: Instant, segment: &Segment<'_>) {
+        let ack = segment.ack;
+        let learnt = self.sack && self.board.take(&segment.options.sack, ack.max(self.una), self.max);
+        let repeats = ack == self.una && segment.payload.is_empty() && !segment.has(FIN) && self.max != self.una;
+        let opened = self.take_window(segment);
+        if ack - self.una > 0 {
+            self.advance(now, segment);
+        } else if learnt || repeats && !self.sack && !opened {
+            self.board.repeated += 1;
+        }
+        if self.congestion.recovering().is_none()
+            && self.una - self.recover >= 0
+            && self.max != self.una
+            && self.board.shows_loss(self.mss)
+        {
+            let under_way = self.max.past(self.una);
+            self.congestion.lost(under_way, self.mss, self.max);
+            self.recover = self.max;
+        }
+        self.retime(now);
+    }
+
+    /// More has arrived than was known.
+    fn advance(&mut self, now: Instant, segment: &Segment<'_>) {
+        let (first, end) = self.data();
+        let under_way = self.board.flight(self.una, self.next.max(self.una));
+        let bytes = segment.ack.min(end).past(first);
+        let limited = 2 * under_way >= self.congestion.window();
+        let whole = segment.ack.past(self.una);
+        self.una = segment.ack;
+        self.next = self.next.max(self.una);
+        if bytes == self.unsent.len() {
+            self.unsent = VecDeque::new();
+        } else {
+            self.unsent.drain(..bytes);
+        }
+        self.rtt.acknowledged(now, self.una);
+        self.board.acknowledged(self.una, whole.div_ceil(self.mss));
+        self.congestion.acknowledged(self.una, bytes, self.mss, limited);
+        if self.congestion.recovering().is_none() && self.una - self.recover >= 0 {
+            self.board.recovered();
+        }
+        self.timers.progressed(now, self.una != self.max);
+        if self.finishing && segment.ack - end > 0 {
+            self.finished(now);
+        }
+    }
+
+    /// Our FIN has arrived (RFC 9293 §3.10.7.4, fifth).
+    fn finished(&mut self, now: Instant) {
+        self.state = match self.state {
+            State::FinWait1 => State::FinWait2,
+            State::Closing => State::TimeWait,
+            State::LastAck => return self.end(),
+            other => other,
+        };
+        if self.state == State::FinWait2 {
+            self.timers.linger(now);
+        }
+    }
+
+    /// RFC 9293 §3.10.7.4: only a segment that is not older than the one before tells the window. True if it grew.
+    fn take_window(&mut self, segment: &Segment<'_>) -> bool {
+        let (seq, ack) = self.window_from;
+        let newer = segment.seq - seq > 0 || segment.seq == seq && segment.ack - ack >= 0;
+        if !newer || segment.ack - self.una < 0 {
+            return false;
+        }
+        let window = usize::from(segment.window) << self.send_scale;
+        let changed = window != self.window;
+        self.window = window;
+        self.window_max = self.window_max.max(window);
+        self.window_from = (segment.seq, segment.ack);
+        changed
+    }
+}

@@ -1,0 +1,126 @@
+//! Threads that want the CPU or a lock all the time leave room for each other, within stated bounds. The bounds are wide: the
+//! host may be busy, and an emulated machine slow. What was measured is printed.
+#[cfg(feature = "line")]
+use ampoule as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// No wait may take longer. A slice is 10 ms of the CPU time that the host gives the machine, which is a small part of its own
+/// time where it is busy: on a quiet host the longest waits are some 0.1 s. A thread that is never let in waits for ever.
+const BOUND: Duration = Duration::from_secs(4);
+
+fn main() {
+    shares();
+    hogged_mutex();
+    hogged_read_lock();
+    preempted_holder();
+    sleepers();
+}
+
+fn spin(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// Eight busy threads: none has less than a quarter of what another has. Slices are times of the host, and what it gives to
+/// others meanwhile is lost for the one whose slice it was.
+fn shares() {
+    let (stop, turns) = (AtomicBool::new(false), [const { AtomicU64::new(0) }; 8]);
+    thread::scope(|s| {
+        for count in &turns {
+            s.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        thread::sleep(Duration::from_millis(2400));
+        stop.store(true, Ordering::Relaxed);
+    });
+    let turns = turns.map(AtomicU64::into_inner);
+    let share = *turns.iter().min().unwrap() as f64 / *turns.iter().max().unwrap() as f64;
+    println!("eight busy threads: the least has {:.0} % of the most", share * 100.0);
+    assert!(share > 0.25, "{turns:?}");
+}
+
+/// The time that something takes.
+fn timed(f: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    f();
+    start.elapsed()
+}
+
+/// Runs `hogs` of `hog` and one `wait` a dozen times; the longest time that it gave.
+fn longest(hogs: usize, hog: impl Fn() + Sync, wait: impl Fn() -> Duration) -> Duration {
+    let stop = AtomicBool::new(false);
+    thread::scope(|s| {
+        for _ in 0..hogs {
+            s.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    hog();
+                }
+            });
+        }
+        thread::sleep(Duration::from_millis(30));
+        // In between the others come to hold it again.
+        let longest = (0..12).map(|_| (thread::sleep(Duration::from_millis(2)), wait()).1).max().unwrap();
+        stop.store(true, Ordering::Relaxed);
+        longest
+    })
+}
+
+/// Threads that hold a mutex nearly always: whoever else wants it gets it.
+fn hogged_mutex() {
+    for hogs in [1, 4] {
+        let mutex = Mutex::new(());
+        let hog = || {
+            let _held = mutex.lock();
+            spin(Duration::from_micros(300));
+        };
+        let longest = longest(hogs, hog, || timed(|| drop(mutex.lock())));
+        println!("a mutex that {hogs} threads hold nearly always: the longest wait took {longest:?}");
+        assert!(longest < BOUND, "{longest:?}");
+    }
+}
+
+/// The same with readers, and a writer that waits.
+fn hogged_read_lock() {
+    let lock = RwLock::new(());
+    let hog = || {
+        let _held = lock.read();
+        spin(Duration::from_micros(300));
+    };
+    let longest = longest(4, hog, || timed(|| drop(lock.write())));
+    println!("a lock that four threads read nearly always: the longest wait of a writer took {longest:?}");
+    assert!(longest < BOUND, "{longest:?}");
+}
+
+/// A thread loses the CPU while it holds a lock that six others spin on: it gets it back in turn.
+fn preempted_holder() {
+    let held = AtomicBool::new(false);
+    let spinner = || {
+        while held.load(Ordering::Acquire) {
+            std::hint::spin_loop();
+        }
+    };
+    // 15 ms are more than a slice, so the holder is interrupted at least once.
+    let longest = longest(6, spinner, || {
+        held.store(true, Ordering::Release);
+        let turn = timed(|| (0..15).for_each(|_| spin(Duration::from_millis(1))));
+        held.store(false, Ordering::Release);
+        turn
+    });
+    println!("a spin lock, held for 15 ms with six spinning: the longest turn took {longest:?}");
+    assert!(longest < BOUND, "{longest:?}");
+}
+
+/// Four busy threads and one that sleeps for a millisecond.
+fn sleepers() {
+    let longest = longest(4, || spin(Duration::from_micros(50)), || timed(|| thread::sleep(Duration::from_millis(1))));
+    println!("sleeping 1 ms beside four busy threads: the longest took {longest:?}");
+    assert!(longest < BOUND, "{longest:?}");
+}

@@ -1,0 +1,75 @@
+//! A crate's test programs.
+
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::Message;
+
+use super::Bench;
+use super::list::Subject;
+use crate::steps;
+
+/// A test program.
+#[derive(Debug)]
+pub(super) struct Program {
+    /// Its target's name; `lib` for the library's unit tests.
+    pub(super) name: String,
+    /// The ELF file.
+    pub(super) file: PathBuf,
+}
+
+/// Those for Linux: cargo's own.
+pub(super) fn for_linux(bench: &Bench, subject: &Subject, source: &Path) -> Result<Vec<Program>> {
+    let folder = bench.folder.join(&subject.name).join("linux");
+    let mut command = steps::cargo(&["test", "--target", "x86_64-unknown-linux-gnu", "--target-dir"]);
+    command.arg(folder);
+    programs(command, subject, source).context("its tests do not build on Linux")
+}
+
+/// Those for machines.
+pub(super) fn for_machines(bench: &Bench, subject: &Subject, source: &Path) -> Result<Vec<Program>> {
+    let mut command = Command::new(&bench.tool);
+    command.args(["test", "--target-dir"]).arg(bench.folder.join(&subject.name).join("machine"));
+    programs(command, subject, source).context("its tests do not build for machines")
+}
+
+fn programs(mut command: Command, subject: &Subject, source: &Path) -> Result<Vec<Program>> {
+    command.args(["--no-run", "--quiet", "--no-fail-fast", "--message-format=json"]).current_dir(source);
+    if !subject.features.is_empty() {
+        command.arg("--features").arg(subject.features.join(","));
+    }
+    match subject.targets.is_empty() {
+        true => command.args(["--lib", "--bins", "--tests", "--examples"]),
+        false => command.args(&subject.targets),
+    };
+    if !subject.rustflags.is_empty() {
+        command.env("RUSTFLAGS", &subject.rustflags);
+    }
+    for variable in ["CARGO_PROFILE_DEV_DEBUG", "CARGO_PROFILE_TEST_DEBUG", "CARGO_INCREMENTAL"] {
+        command.env(variable, "0");
+    }
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let output = child.stdout.take().context("cargo has no output")?;
+    let (mut programs, mut errors) = (Vec::new(), String::new());
+    for message in Message::parse_stream(BufReader::new(output)) {
+        match message? {
+            Message::CompilerArtifact(artifact) if artifact.profile.test => {
+                let name = if artifact.target.is_lib() { "lib" } else { &artifact.target.name }.to_owned();
+                programs.extend(artifact.executable.map(|file| Program { name, file: file.into() }));
+            }
+            Message::CompilerMessage(message)
+                if message.message.level == cargo_metadata::diagnostic::DiagnosticLevel::Error =>
+            {
+                errors.push_str(&message.message.rendered.unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+    if !child.wait()?.success() {
+        bail!("{}", errors.lines().take(40).collect::<Vec<_>>().join("\n"));
+    }
+    programs.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(programs)
+}
