@@ -5,6 +5,7 @@ mod bench;
 mod conformance;
 mod layers;
 mod nested;
+mod reproduce;
 mod setup;
 mod steps;
 mod unsafety;
@@ -20,6 +21,7 @@ usage: cargo xtask COMMAND
   unsafe-check     does unsafe code stay where it belongs, and does every file say what it is?
   bench [PART]...  the numbers of SPECIFICATION.md beside their references, as a table; parts are sizes, start, fleet,
                    crowd, costs, memory, http, entropy
+  reproduce [EXAMPLE]...  builds examples twice, in other folders, times, languages, as other users, and compares bytes
   conformance [CRATE]... [--on BACKEND]
                    crates' own test suites on Linux and in machines, side by side; writes docs/conformance.md (minutes)
   nested           the guests on the KVM of an emulated AMD CPU, with and without nested page tables (minutes)";
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         ["layers"] => layers::check(),
         ["unsafe-check"] => unsafety::check(),
         ["nested"] => nested::run(),
+        ["reproduce", examples @ ..] => reproduce::run(examples),
         ["conformance", words @ ..] => conformance::run(words),
         ["bench", parts @ ..] => bench::run(parts),
         _ => {

@@ -53,6 +53,8 @@ pub enum Command {
     Rm(Rm),
     /// Show what is in an image and what it may do
     Inspect(Inspect),
+    /// Show who signed an image
+    Verify(Verify),
     /// Show what this computer can build and run, and how to get the rest
     Doctor,
     /// Write completions for a shell to standard output
@@ -73,6 +75,7 @@ Examples:
   ampoule build                  the package in this folder
   ampoule build examples/web     the package in that folder
   ampoule build web -o web.img   a package of this folder's workspace
+  ampoule build web --sign ~/.ssh/id_ed25519
 
 The image goes to target/ampoule/NAME.img, its debug file beside it; the image's path is printed.")]
 pub struct Build {
@@ -85,6 +88,9 @@ pub struct Build {
     /// Where to write the image
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Sign it with this OpenSSH Ed25519 key; the signature goes beside it, IMAGE.sig
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
 }
 
 /// How a package is built.
@@ -159,6 +165,9 @@ pub struct Run {
     /// Its name in the background, instead of the package's
     #[arg(long, value_name = "NAME", requires = "detach", value_parser = Name::parse)]
     pub name: Option<Name>,
+    /// Run it only if it is signed by one of these keys
+    #[arg(long, value_name = "KEYS")]
+    pub require_signature: Option<PathBuf>,
     /// Run nothing: print what its two processes give up, and what they keep
     #[arg(long, conflicts_with = "detach")]
     pub explain_jail: bool,
@@ -354,9 +363,53 @@ pub struct Rm {
 
 /// `ampoule inspect`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule inspect web.img                    manifest, segments, crates by size, what it can ask for
+  ampoule inspect web.img --why tokio        by which way the program reaches a crate
+  ampoule inspect web.img --why epoll_wait   or a function, or a module
+  ampoule inspect --diff old.img web.img     what grew, by crate and by function
+  ampoule inspect web.img --html web.html    all of it as one page
+  ampoule inspect web.img --bom -            its bill of materials, CycloneDX JSON
+
+What lies in the image is told by the debug file that `ampoule build` writes beside it (web.debug).")]
 pub struct Inspect {
     /// The image
+    #[arg(required_unless_present = "diff")]
+    pub image: Option<PathBuf>,
+    /// Print the way by which the program reaches a crate, a function or a module
+    #[arg(long, value_name = "NAME", conflicts_with = "diff")]
+    pub why: Option<String>,
+    /// Print what grew from one image to another
+    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"], conflicts_with = "image")]
+    pub diff: Vec<PathBuf>,
+    /// Print JSON; docs/inspect.md says what is in it
+    #[arg(long, conflicts_with_all = ["html", "bom"])]
+    pub json: bool,
+    /// Write a page with everything; - is standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["why", "diff"])]
+    pub html: Option<PathBuf>,
+    /// Write the bill of materials, CycloneDX JSON; - is standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["why", "diff"])]
+    pub bom: Option<PathBuf>,
+}
+
+/// `ampoule verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ampoule verify web.img --keys ~/.ssh/id_ed25519.pub    one key
+  ampoule verify web.img --keys allowed_signers          several, as ssh-keygen(1) has them
+
+The signature lies beside the image (web.img.sig). It is OpenSSH's, so this makes and reads the same:
+  ssh-keygen -Y sign -n ampoule -f ~/.ssh/id_ed25519 web.img
+  ssh-keygen -Y verify -n ampoule -f allowed_signers -I NAME -s web.img.sig < web.img")]
+pub struct Verify {
+    /// The image
     pub image: PathBuf,
+    /// Public keys of those who may sign: a .pub file, or lines of allowed_signers or authorized_keys
+    #[arg(long, value_name = "KEYS")]
+    pub keys: PathBuf,
 }
 
 /// `ampoule completions`.

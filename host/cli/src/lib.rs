@@ -13,6 +13,7 @@ pub mod build;
 pub mod commands;
 mod failure;
 pub mod manifest;
+mod signing;
 pub mod size;
 mod terminal;
 

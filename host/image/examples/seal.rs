@@ -32,9 +32,9 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     };
     let sealed = image::seal(&input)?;
     std::fs::write(out, &sealed.bytes)?;
-    std::fs::write(format!("{out}.debug"), image::debug::write(&elf, &sealed))?;
+    std::fs::write(format!("{out}.debug"), image::debug::write(&elf, &sealed, None))?;
     let image = image::Image::open(out)?;
-    let report = image::inspect::inspect(&image, Some(&image::debug::write(&elf, &sealed)))?;
+    let report = image::inspect::inspect(&image);
     println!("{report:#x?}");
     Ok(())
 }

@@ -1,8 +1,15 @@
 //! The debug file beside an image, and names for addresses.
 //!
 //! The image itself carries no names. The debug file is the program as it was linked, with a trailer that says by how much
-//! sealing moved it and which image it belongs to; every ELF tool still reads it.
+//! sealing moved it and which image it belongs to; every ELF tool still reads it. Between the two stands what the build
+//! wrote down of its packages ([`crate::record`]):
+//! ```text
+//! the ELF file
+//! the record, JSON        then its length, u64, and "AMPBUILD"; a debug file may come without
+//! "AMPDEBUG"              then by how much the program was moved, u64, and the image's digest
+//! ```
 
+use crate::record::Record;
 use addr2line::Context;
 use gimli::{EndianSlice, LittleEndian};
 use object::read::elf::ElfFile64;
@@ -10,6 +17,7 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
 const MAGIC: &[u8; 8] = b"AMPDEBUG";
 const TRAILER: usize = 8 + 8 + 32;
+const RECORD_MAGIC: &[u8; 8] = b"AMPBUILD";
 
 /// Why a debug file does not help.
 #[derive(Debug, thiserror::Error)]
@@ -20,15 +28,24 @@ pub enum DebugError {
     /// of another image
     #[error("this debug file belongs to another image; build both again")]
     OtherImage,
+    /// the record of the build does not decode
+    #[error("the debug file's record of the build is damaged: {0}; build both again")]
+    Record(String),
     /// the ELF part cannot be read
     #[error("the debug file is damaged: {0}")]
     Elf(#[from] object::read::Error),
 }
 
-/// The debug file of a program that was sealed.
-pub fn write(elf: &[u8], sealed: &crate::Sealed) -> Vec<u8> {
+/// The debug file of a program that was sealed, with the build's record if there is one.
+pub fn write(elf: &[u8], sealed: &crate::Sealed, record: Option<&Record>) -> Vec<u8> {
     let mut out = Vec::with_capacity(elf.len() + TRAILER);
     out.extend_from_slice(elf);
+    if let Some(record) = record {
+        let text = record.encode();
+        out.extend_from_slice(&text);
+        out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        out.extend_from_slice(RECORD_MAGIC);
+    }
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&sealed.shift.to_le_bytes());
     out.extend_from_slice(&sealed.digest);
@@ -47,6 +64,20 @@ pub fn read<'a>(file: &'a [u8], digest: Option<&[u8; 32]>) -> Result<(&'a [u8], 
         return Err(DebugError::OtherImage);
     }
     Ok((elf, u64::from_le_bytes(*shift)))
+}
+
+/// The record of the build, if the debug file has one.
+///
+/// # Errors
+/// The file is no debug file, or the record is damaged.
+pub fn record(file: &[u8]) -> Result<Option<Record>, DebugError> {
+    let (rest, _) = read(file, None)?;
+    let Some((rest, length)) = rest.strip_suffix(RECORD_MAGIC).and_then(|rest| rest.split_last_chunk::<8>()) else {
+        return Ok(None);
+    };
+    let start = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|length| rest.len().checked_sub(length));
+    let start = start.ok_or_else(|| DebugError::Record("it is longer than the file".into()))?;
+    Record::decode(&rest[start..]).map(Some).map_err(DebugError::Record)
 }
 
 /// One name for an address; inlined functions give several, innermost first.
@@ -87,7 +118,9 @@ impl<'a> Symboliser<'a> {
         Self::with_shift(elf, 0).map_err(|error| match error {
             DebugError::Elf(error) => error,
             // Only `read` says anything else.
-            DebugError::NotADebugFile | DebugError::OtherImage => unreachable!("a program is no debug file"),
+            DebugError::NotADebugFile | DebugError::OtherImage | DebugError::Record(_) => {
+                unreachable!("a program is no debug file")
+            }
         })
     }
 

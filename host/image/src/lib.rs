@@ -11,9 +11,12 @@
 //! page    header, manifest, strings, RELR, files …     link address 0, read-only
 //!         the guest's own segments                    shifted up by the bytes before them
 //! ```
+//! A signature is no part of the file: it stands beside it ([`signature`]), so a signed image is the same image.
+//!
 //! Nothing in it depends on the time, the folder or the machine that built it: the same input gives the same bytes.
 #![forbid(unsafe_code)]
 
+pub mod contents;
 pub mod debug;
 mod elf;
 pub mod files;
@@ -23,12 +26,15 @@ mod image;
 pub mod inspect;
 mod manifest;
 mod reach;
+pub mod record;
 mod relr;
 mod seal;
+pub mod signature;
 mod syscalls;
 
 pub use guest::is_dynamic;
 pub use image::{Image, ImageError, is_whole};
+pub use inspect::hex;
 pub use manifest::{decode as decode_manifest, encode as encode_manifest};
 pub use reach::may_make_files;
 pub use seal::{SealError, SealInput, Sealed, seal};

@@ -4,69 +4,10 @@ use abi::boot::{SEGMENT_EXECUTE, SEGMENT_READ, SEGMENT_WRITE};
 use abi::manifest::Manifest;
 use ampoule_image::{Image, ImageError, SealError, SealInput, debug, inspect, seal};
 use proptest::prelude::*;
-use std::path::Path;
-use std::process::Command;
 use std::sync::OnceLock;
 
-const SOURCE: &str = r#"
-    #![no_std]
-    #![no_main]
-    static NAMES: [&str; 3] = ["one", "two", "three"];
-    static mut COUNT: u64 = 7;
-    #[unsafe(no_mangle)] #[inline(never)]
-    pub extern "C" fn named_function(n: usize) -> usize { NAMES[n % 3].len() }
-    #[unsafe(no_mangle)]
-    pub unsafe extern "C" fn _start() -> ! {
-        unsafe { core::arch::asm!("syscall", in("rax") 60, out("rcx") _, out("r11") _) };
-        loop {
-            unsafe {
-                let count = (&raw const COUNT).read_volatile();
-                (&raw mut COUNT).write_volatile(named_function(count as usize) as u64);
-            }
-        }
-    }
-    #[panic_handler] fn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }
-    #[unsafe(no_mangle)] pub extern "C" fn rust_eh_personality() {}
-"#;
-
-/// Compiles and links `source` as a guest; more flags may follow.
-fn link(name: &str, source: &str, flags: &[&str]) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let (input, output) = (folder.join(format!("{name}.rs")), folder.join(name));
-    std::fs::write(&input, source).expect("the source can be written");
-    let linker =
-        "link-args=-nostartfiles -nostdlib -static-pie -Wl,-z,relro,-z,now,--build-id=none,--no-dynamic-linker";
-    let status = Command::new("rustc")
-        .args(["--edition", "2024", "--crate-type", "bin", "-O", "-g", "-Cpanic=abort", "-Crelocation-model=pie"])
-        .args(["-Ctarget-feature=+crt-static", "--target", "x86_64-unknown-linux-gnu", "-C", linker])
-        .args(flags)
-        .arg("-o")
-        .args([&output, &input])
-        .status()
-        .expect("rustc runs");
-    assert!(status.success());
-    std::fs::read(output).expect("rustc linked it")
-}
-
-fn guest() -> &'static [u8] {
-    static GUEST: OnceLock<Vec<u8>> = OnceLock::new();
-    GUEST.get_or_init(|| link("guest", SOURCE, &["-Clink-arg=-Wl,-z,pack-relative-relocs"]))
-}
-
-fn manifest() -> Manifest {
-    let strings = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect();
-    Manifest {
-        name: "guest".into(),
-        memory: 2 << 20,
-        arguments: strings(&["-v"]),
-        environment: strings(&["K=V"]),
-        ..Default::default()
-    }
-}
-
-fn sealed(elf: &[u8]) -> Result<ampoule_image::Sealed, SealError> {
-    seal(&SealInput { elf, manifest: &manifest(), exokernel: None, symbols: &[], files: &[], unwind: false })
-}
+mod common;
+use common::{SOURCE, guest, link, manifest, sealed};
 
 fn good() -> &'static [u8] {
     static GOOD: OnceLock<Vec<u8>> = OnceLock::new();
@@ -132,7 +73,7 @@ fn system_calls_become_faults() {
 #[test]
 fn addresses_have_names() {
     let sealed = sealed(guest()).expect("seals");
-    let file = debug::write(guest(), &sealed);
+    let file = debug::write(guest(), &sealed, None);
     let symboliser = debug::Symboliser::new(&file, Some(&sealed.digest)).expect("the debug file is good");
     let image = Image::parse(sealed.bytes.clone()).expect("opens");
     let places = symboliser.places(image.header().entry + 2);
@@ -142,8 +83,9 @@ fn addresses_have_names() {
     assert!(matches!(debug::Symboliser::new(&file, Some(&[0; 32])), Err(debug::DebugError::OtherImage)));
     assert!(matches!(debug::read(guest(), None), Err(debug::DebugError::NotADebugFile)));
 
-    let report = inspect::inspect(&image, Some(&file)).expect("the debug file fits");
-    assert!(!report.crates.is_empty() && report.digest.len() == 64);
+    let report = inspect::inspect(&image);
+    assert_eq!(report.digest.len(), 64);
+    assert_eq!(report.loaders + report.information + report.program, report.file_length);
 }
 
 #[test]
@@ -228,7 +170,7 @@ proptest! {
             for target in image.relocations() {
                 prop_assert!(target + 8 <= end);
             }
-            let _ = inspect::inspect(&image, None);
+            let _ = inspect::inspect(&image);
         }
     }
 

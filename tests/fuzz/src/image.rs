@@ -50,7 +50,7 @@ fn explore(bytes: Vec<u8>) {
     for range in [header.manifest, header.strings, header.symbols, header.relocations, header.files] {
         assert_eq!(image.range_bytes(range).len() as u64, range.length);
     }
-    _ = (image.manifest(), image.has_exokernel(), image.digest(), inspect::inspect(&image, None));
+    _ = (image.manifest(), image.has_exokernel(), image.digest(), inspect::inspect(&image));
 }
 
 /// The bytes with the length and the digest that belong into the header, wherever it stands.

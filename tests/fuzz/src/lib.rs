@@ -15,12 +15,13 @@ mod memory;
 pub mod net;
 pub mod requests;
 pub mod ring;
+pub mod signature;
 
 /// A target's body.
 pub type Body = fn(&[u8]);
 
 /// The targets by name; each has a folder in `fuzz/corpus`. (The console's is apart: it writes to descriptors 1 and 2.)
-pub const TARGETS: [(&str, Body); 10] = [
+pub const TARGETS: [(&str, Body); 11] = [
     ("ring", ring::check),
     ("hostnet", hostnet::check),
     ("net", net::check),
@@ -31,6 +32,7 @@ pub const TARGETS: [(&str, Body); 10] = [
     ("manifest", manifest::check),
     ("toml", manifest::check_toml),
     ("requests", requests::check),
+    ("signature", signature::check),
 ];
 
 /// Our own TCP/IP under frames that lie.

@@ -58,3 +58,8 @@ fn toml() {
 fn requests() {
     smoke("requests", 15_000);
 }
+
+#[test]
+fn signature() {
+    smoke("signature", 15_000);
+}

@@ -9,6 +9,7 @@ mod fleet;
 mod guests;
 mod http;
 mod input;
+mod inspect;
 mod jail;
 mod libc_table;
 mod limits;
@@ -19,6 +20,7 @@ mod project;
 mod random;
 mod reproducible;
 mod services;
+mod signed;
 mod tap;
 mod timeline;
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Err(error) => cases.push(Case::new("guests", move || anyhow::bail!("they cannot be listed: {error:#}"))),
     }
     cases.extend(input::cases());
+    cases.extend(inspect::cases());
     cases.extend(jail::cases());
     cases.extend(libc_table::cases());
     cases.extend(limits::cases());
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     cases.extend(timeline::cases());
     cases.extend(reproducible::cases());
     cases.extend(services::cases());
+    cases.extend(signed::cases());
     harness::main(cases)
 }
 

@@ -68,6 +68,13 @@ impl Wants {
 /// Flags for every crate of the program.
 pub(super) fn program(package: &Package, sources: &Sources) -> Result<Vec<String>> {
     let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
+    flags.extend(remap(&folders(package, sources)?));
+    Ok(user::joined(&package.user_flags, flags))
+}
+
+/// The folders of the program's crates, each with the name that is written instead. Of several that fit a path the last one
+/// counts.
+pub(super) fn folders(package: &Package, sources: &Sources) -> Result<Vec<(PathBuf, String)>> {
     let outside = package.outside.iter().map(|(name, folder)| (folder.clone(), format!("/outside/{name}")));
     let mut folders: Vec<(PathBuf, String)> = outside.collect();
     folders.push((package.workspace.clone(), "/program".into()));
@@ -77,8 +84,22 @@ pub(super) fn program(package: &Package, sources: &Sources) -> Result<Vec<String
         folders.push((package.workspace.clone(), "/program".into()));
     }
     folders.push((package.target_folder(), "/target".into()));
-    flags.extend(remap(folders)?);
-    Ok(user::joined(&package.user_flags, flags))
+    with_everyone_s(folders)
+}
+
+/// A folder's name as it is written.
+pub(super) fn written(folders: &[(PathBuf, String)], folder: &Path) -> String {
+    let known = folders.iter().rev().find_map(|(root, name)| Some((folder.strip_prefix(root).ok()?, name)));
+    match known {
+        Some((below, name)) if below.as_os_str().is_empty() => name.clone(),
+        Some((below, name)) => format!("{name}/{}", below.display()),
+        None => folder.display().to_string(),
+    }
+}
+
+/// The compiler, as it names itself.
+pub(super) fn compiler() -> Result<String> {
+    Ok(rustc(&["-V"])?.trim().to_owned())
 }
 
 /// Flags for every crate of a project whose tests are to run in machines, the last link included. Files keep their names
@@ -96,7 +117,7 @@ pub(super) fn tests(user_flags: &[String], folder: &Path) -> Vec<String> {
 pub(super) fn archive(sources: &Sources, panic: Panic) -> Result<Vec<String>> {
     let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
     flags.extend((panic == Panic::Unwind).then(|| "--cfg=ampoule_unwind".to_owned()));
-    flags.extend(remap(own(sources))?);
+    flags.extend(remap(&with_everyone_s(own(sources))?));
     Ok(flags)
 }
 
@@ -105,7 +126,7 @@ pub(super) fn archive(sources: &Sources, panic: Panic) -> Result<Vec<String>> {
 pub(super) fn exokernel(sources: &Sources) -> Result<Vec<String>> {
     let mut flags: Vec<String> =
         ["-Crelocation-model=static", "-Cno-redzone=yes", "-Ctarget-feature=+crt-static"].map(str::to_owned).to_vec();
-    flags.extend(remap(own(sources))?);
+    flags.extend(remap(&with_everyone_s(own(sources))?));
     Ok(flags)
 }
 
@@ -133,9 +154,13 @@ fn place(folder: &Path) -> Vec<String> {
     vec![format!("-Lnative={}", folder.display()), "-Clink-arg=-T".into(), format!("-Clink-arg={}", script.display())]
 }
 
-/// Gives every folder that may show up in the image a name that is the same everywhere. Of several that fit a path the
-/// last one counts.
-fn remap(folders: Vec<(PathBuf, String)>) -> Result<Vec<String>> {
+/// Gives every folder that may show up in the image a name that is the same everywhere.
+fn remap(folders: &[(PathBuf, String)]) -> Vec<String> {
+    folders.iter().map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect()
+}
+
+/// These folders, and those that every crate may come from.
+fn with_everyone_s(folders: Vec<(PathBuf, String)>) -> Result<Vec<(PathBuf, String)>> {
     let home = cargo_home()?;
     let registries = home.join("registry/src");
     let mut all = vec![(home, "/cargo".to_owned())];
@@ -146,7 +171,7 @@ fn remap(folders: Vec<(PathBuf, String)>) -> Result<Vec<String>> {
     all.extend(registries);
     all.extend(folders);
     all.extend(standard_library()?);
-    Ok(all.iter().map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect())
+    Ok(all)
 }
 
 fn cargo_home() -> Result<PathBuf> {

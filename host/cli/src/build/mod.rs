@@ -11,13 +11,16 @@
 //! [`ampoule_image::seal`]: image::seal
 
 mod archives;
+mod c_symbols;
 mod cargo;
 mod files;
 mod flags;
 mod missing;
 mod package;
+mod record;
 mod sources;
 mod tests;
+mod unsafety;
 mod user;
 mod wrapper;
 
@@ -61,7 +64,8 @@ pub fn build(folder: &Path, name: Option<&str>, options: &BuildOptions, output: 
     let cargo = Cargo::new();
     let elf = link(&package, &sources, &cargo, options, !files.is_empty())?;
     let exokernel = cargo.exokernel(&sources)?;
-    seal(&package, &manifest, &files, &elf, &exokernel, output)
+    let record = record::record(&package, &sources)?;
+    seal(&package, &manifest, &files, &record, &elf, &exokernel, output)
 }
 
 /// Builds the exokernel. Gives the ELF file.
@@ -138,6 +142,7 @@ fn seal(
     package: &Package,
     manifest: &abi::manifest::Manifest,
     files: &[u8],
+    record: &image::record::Record,
     elf: &Path,
     exokernel: &Path,
     output: Option<&Path>,
@@ -153,7 +158,7 @@ fn seal(
     let image = output.map_or_else(|| package.target_folder().join(format!("{}.img", package.bin)), PathBuf::from);
     let debug = image.with_extension("debug");
     write(&image, &sealed.bytes)?;
-    write(&debug, &image::debug::write(&elf, &sealed))?;
+    write(&debug, &image::debug::write(&elf, &sealed, Some(record)))?;
     cargo::say("Sealed", &format!("{} ({})", image.display(), Size(sealed.bytes.len() as u64)));
     Ok(Built { image, debug })
 }

@@ -55,6 +55,8 @@ pub struct Package {
     pub outside: Vec<(String, PathBuf)>,
     /// The user's own compiler flags.
     pub user_flags: Vec<String>,
+    /// All that cargo knows of it and its dependencies.
+    pub(super) metadata: Metadata,
     cargo_target: PathBuf,
 }
 
@@ -69,7 +71,7 @@ impl Package {
             );
         }
         let question = Question::new();
-        let metadata = metadata(&cargo_toml, options, &question)?;
+        let metadata = metadata(&cargo_toml, options, Some(&question))?;
         let named = choose(&metadata, &cargo_toml.canonicalize()?, name)?;
         let (package, bin) = program(&metadata, named, options)?;
         let workspace = metadata.workspace_root.clone().into_std_path_buf();
@@ -85,7 +87,8 @@ impl Package {
             outside: outside(&metadata),
             user_flags: question.answer()?,
             workspace,
-            cargo_target: metadata.target_directory.into_std_path_buf(),
+            cargo_target: metadata.target_directory.clone().into_std_path_buf(),
+            metadata,
         })
     }
 
@@ -105,10 +108,11 @@ impl Package {
     }
 }
 
-fn metadata(cargo_toml: &Path, options: &BuildOptions, question: &Question) -> Result<Metadata> {
+/// What cargo says of a workspace, for the target that images are built for; and, if it is asked, of the user's flags.
+pub(super) fn metadata(cargo_toml: &Path, options: &BuildOptions, question: Option<&Question>) -> Result<Metadata> {
     let mut command = MetadataCommand::new();
     command.manifest_path(cargo_toml);
-    for (name, value) in question.environment()? {
+    for (name, value) in question.map(Question::environment).transpose()?.unwrap_or_default() {
         command.env(name, value);
     }
     if !options.features.is_empty() {

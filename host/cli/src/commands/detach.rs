@@ -16,6 +16,9 @@ pub(super) fn perform(arguments: &Run) -> Result<u8, Failure> {
     let image = super::target::open_unhashed(&path)?;
     // What is wrong with the command line is said here, before anything is started.
     super::run::options(arguments, image.manifest())?;
+    if let Some(keys) = &arguments.require_signature {
+        crate::signing::verify(&path, image.bytes(), keys)?;
+    }
     let path = std::path::absolute(&path).unwrap_or(path);
     let plan = plan(arguments, &path, image.manifest());
     drop(image);

@@ -15,6 +15,7 @@ mod target;
 pub mod test;
 pub mod timeline;
 mod top;
+mod verify;
 
 use crate::Failure;
 use crate::arguments::Command;
@@ -33,6 +34,7 @@ pub fn perform(command: Command) -> Result<u8, Failure> {
         Command::Kill(arguments) => end::kill(&arguments),
         Command::Rm(arguments) => end::rm(&arguments),
         Command::Inspect(arguments) => inspect::perform(&arguments),
+        Command::Verify(arguments) => verify::perform(&arguments),
         Command::Doctor => doctor::perform(),
         Command::Completions(arguments) => completions::perform(&arguments),
     }

@@ -3,9 +3,11 @@
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 
 use abi::manifest::{Manifest, Protocol};
 use anyhow::Context;
@@ -16,6 +18,7 @@ use monitor::jail::{self, Jail};
 use monitor::qemu::{self, Accelerator, Setup};
 use monitor::timeline::Mark;
 use monitor::{Backend, Network, Notice, Options, Outcome, Program};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use super::timeline::Wanted;
 use crate::Failure;
@@ -32,6 +35,10 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     // Under our own monitors, the digest is checked while the machine is made.
     let is_ours = arguments.on != On::Qemu;
     let image = if is_ours { super::target::open_unhashed(&path)? } else { super::target::open(&path)? };
+    if let Some(keys) = &arguments.require_signature {
+        // Over the bytes that are going to run, not over the file, which may change.
+        crate::signing::verify(&path, image.bytes(), keys)?;
+    }
     let mut options = options(&arguments, image.manifest())?;
     options.debug = Some(path.with_extension("debug"));
     options.counters = runner::counters();
@@ -52,7 +59,11 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
         On::Auto => on_the_best(&program, &options, &path),
         On::Kvm => on(Backend::Kvm, &program, &options),
         On::Process => on(Backend::Process, &program, &options),
-        On::Qemu => under_qemu(&program, &options, &path, arguments.machine, image.digest()),
+        On::Qemu => {
+            let copy = arguments.require_signature.as_ref().map(|_| Copy::of(image.bytes())).transpose()?;
+            let file = copy.as_ref().map_or(path.as_path(), |copy| &copy.path);
+            under_qemu(&program, &options, &path, file, arguments.machine, image.digest())
+        }
     };
     if let Some(wanted) = timeline.filter(|_| outcome.is_ok()) {
         wanted.show(&path.display().to_string());
@@ -143,11 +154,32 @@ fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
+/// A copy of an image in memory that has no name in any folder, for another program to read: nobody can change what was
+/// checked.
+struct Copy {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Copy {
+    fn of(bytes: &[u8]) -> Result<Self, Failure> {
+        let make = || -> std::io::Result<Self> {
+            let mut file = File::from(memfd_create("image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+            file.write_all(bytes)?;
+            fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+            let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+            Ok(Self { path: path.into(), _file: file })
+        };
+        Ok(make().context("cannot keep a copy of the image in memory")?)
+    }
+}
+
 /// Boots the file under QEMU. Backtraces get their names from the debug file beside the image, if it is there.
 pub(super) fn under_qemu(
     program: &Program<'_>,
     options: &Options,
     path: &Path,
+    file: &Path,
     machine: Machine,
     digest: &[u8; 32],
 ) -> Result<Outcome, monitor::Error> {
@@ -164,7 +196,7 @@ pub(super) fn under_qemu(
         Machine::Q35 => (qemu::Machine::Q35, "qemu/q35"),
     };
     tell_running(name, digest);
-    let setup = Setup { image: path, machine, accelerator: Accelerator::Auto, names: Some(&names) };
+    let setup = Setup { image: file, machine, accelerator: Accelerator::Auto, names: Some(&names) };
     qemu::run(program, options, &setup)
 }
 

@@ -205,7 +205,7 @@ fn under_qemu(
     let outcome = Image::open_unhashed(&path).context("cannot run what was just sealed").and_then(|image| {
         let program =
             Program { header: image.header(), bytes: image.bytes(), manifest: image.manifest(), is_whole: None };
-        Ok(run::under_qemu(&program, &Options::default(), &path, setup.machine, image.digest())?)
+        Ok(run::under_qemu(&program, &Options::default(), &path, &path, setup.machine, image.digest())?)
     });
     _ = fs::remove_file(&path);
     outcome

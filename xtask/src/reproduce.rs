@@ -1,0 +1,143 @@
+//! `cargo xtask reproduce`: does anything but the sources get into an image?
+//!
+//! It builds the same examples twice and makes as much different as it can: the folder, the time, the time zone, the language, the
+//! umask, the number of jobs, the user. Then it compares the images and their debug files byte by byte. What cannot be made
+//! different on this computer is said.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use ampoule_tests::copy::Copy;
+use ampoule_tests::tool;
+use anyhow::{Context, Result, bail, ensure};
+use image::Image;
+
+use crate::setup;
+
+/// An ordinary program and one with our line in it.
+const EXAMPLES: [&str; 2] = ["hello", "hello-oneline"];
+
+/// What surrounds a build.
+struct Surroundings {
+    name: &'static str,
+    locale: &'static str,
+    zone: &'static str,
+    umask: &'static str,
+    jobs: String,
+    /// Programs, with their arguments, that start the one after them elsewhere.
+    starters: Vec<&'static str>,
+}
+
+/// Builds twice and compares.
+pub(crate) fn run(examples: &[&str]) -> Result<()> {
+    let examples = if examples.is_empty() { &EXAMPLES[..] } else { examples };
+    for example in examples {
+        let folder = tool::root().join("examples").join(example);
+        ensure!(folder.join("Cargo.toml").is_file(), "no example `{example}`");
+    }
+    setup::install();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let here = Surroundings {
+        name: "ampoule one",
+        locale: "C",
+        zone: "UTC",
+        umask: "022",
+        jobs: "1".into(),
+        starters: Vec::new(),
+    };
+    let there = Surroundings {
+        name: "ampoule two, elsewhere",
+        locale: "C.UTF-8",
+        zone: "Pacific/Kiritimati",
+        umask: "077",
+        jobs: processors.max(2).to_string(),
+        starters: starters(),
+    };
+    // One after the other: so the clock differs by minutes even where it cannot be set.
+    let (first, _one) = build(&here, examples)?;
+    let (second, _two) = build(&there, examples)?;
+    let mut is_same = true;
+    for (one, other) in first.iter().zip(&second) {
+        for kind in ["img", "debug"] {
+            is_same &= compare(&one.with_extension(kind), &other.with_extension(kind))?;
+        }
+    }
+    if !is_same {
+        bail!("something but the sources gets into the files");
+    }
+    Ok(())
+}
+
+/// What makes the clock and the user others, as far as they are here.
+fn starters() -> Vec<&'static str> {
+    let mut all = Vec::new();
+    let works = |words: &[&str]| {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let user = ["unshare", "--user", "--map-user=12345"];
+    let clock = ["faketime", "-f", "+400d"];
+    for (what, words) in [("the user", user), ("the clock", clock)] {
+        match works(&words) {
+            true => all.extend(words),
+            false => println!("not made different: {what} ({} does not work here)", words[0]),
+        }
+    }
+    all
+}
+
+fn build(around: &Surroundings, examples: &[&str]) -> Result<(Vec<PathBuf>, Copy)> {
+    let copy = Copy::new(around.name)?;
+    let mut images = Vec::new();
+    for example in examples {
+        println!("building {example} in {}", copy.folder().display());
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask \"$1\"; shift; exec \"$@\"", "sh", around.umask]).args(&around.starters);
+        command.arg(tool::tool()?).arg("build").arg(copy.folder().join("examples").join(example));
+        command.env("AMPOULE_SOURCE", copy.folder()).env("CARGO_TARGET_DIR", copy.folder().join("target"));
+        command.env("CARGO_BUILD_JOBS", &around.jobs).env("LC_ALL", around.locale).env("LANG", around.locale);
+        command.env("TZ", around.zone).env("USER", around.name).env_remove("SOURCE_DATE_EPOCH");
+        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("cannot start sh")?;
+        ensure!(output.status.success(), "{example} does not build");
+        images.push(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+    }
+    Ok((images, copy))
+}
+
+/// Says whether two files are the same, and where they are not.
+fn compare(one: &Path, other: &Path) -> Result<bool> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let (first, second) = (read(one)?, read(other)?);
+    let name = one.file_name().unwrap_or_default().display();
+    if first == second {
+        println!("same: {name}, {} bytes", first.len());
+        return Ok(true);
+    }
+    println!("DIFFERENT: {name}, {} and {} bytes", first.len(), second.len());
+    let places: Vec<usize> =
+        first.iter().zip(&second).enumerate().filter(|(_, (a, b))| a != b).map(|(at, _)| at).collect();
+    println!("  {} bytes differ", places.len().max(first.len().abs_diff(second.len())));
+    for at in places.iter().filter(|at| at.checked_sub(1).is_none_or(|before| !places.contains(&before))).take(10) {
+        println!("  from {at:#x}: {} | {}, {}", shown(&first, *at), shown(&second, *at), part(one, *at as u64));
+    }
+    Ok(false)
+}
+
+fn shown(bytes: &[u8], at: usize) -> String {
+    image::hex(&bytes[at..bytes.len().min(at + 8)])
+}
+
+/// Which part of an image a byte of its file belongs to.
+fn part(path: &Path, at: u64) -> String {
+    let Ok(image) = Image::open(path) else { return "no image".into() };
+    let segments = image.segments();
+    match segments.iter().rposition(|s| at >= s.file_offset && at < s.file_offset + s.file_length) {
+        Some(0) => "in header, manifest and relocations".into(),
+        Some(index) => {
+            let segment = segments[index];
+            format!("in segment {index}, at {:#x} in the image", segment.address + (at - segment.file_offset))
+        }
+        None => "in the ELF headers or the exokernel".into(),
+    }
+}
