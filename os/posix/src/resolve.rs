@@ -40,14 +40,20 @@ pub fn look_up(name: &str) -> Result<Vec<IpAddr>> {
     if whole != Err(Errno::NXIO) || bare.len() < name.len() {
         return whole;
     }
+    let mut is_nowhere = false;
     for domain in &names.search {
         match ask(&format!("{bare}.{domain}")) {
-            // Not there, or not to be asked for.
-            Err(Errno::NXIO | Errno::ACCES) => {}
+            Err(Errno::NXIO) => is_nowhere = true,
+            // Not to be asked for.
+            Err(Errno::ACCES) => {}
             found => return found,
         }
     }
-    if dotted { whole } else { ask(bare) }
+    match if dotted { whole } else { ask(bare) } {
+        // It was looked for where that is allowed.
+        Err(Errno::ACCES) if is_nowhere => Err(Errno::NXIO),
+        found => found,
+    }
 }
 
 /// Asks the network's resolver, and waits for what it says.
