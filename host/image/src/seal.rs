@@ -28,7 +28,7 @@ pub struct SealInput<'a> {
     pub exokernel: Option<&'a [u8]>,
     /// The symbol file that is sealed in (see [`crate::debug::symbol_file`]), or empty.
     pub symbols: &'a [u8],
-    /// The sealed files (see [`crate::files::pack`]), or empty.
+    /// The sealed files (see [`crate::files::FileTree`]), or empty.
     pub files: &'a [u8],
     /// Keep the tables for unwinding: needed with `panic = "unwind"`, dead weight without.
     pub unwind: bool,
