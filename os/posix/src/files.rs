@@ -194,7 +194,14 @@ impl Names for Tree {
     fn map(&self, fd: i32, offset: i64, length: usize, mapping: Mapping) -> Result<Option<usize>> {
         let offset = u64::try_from(offset).ok().filter(|o| o.is_multiple_of(abi::PAGE_SIZE)).ok_or(Errno::INVAL)?;
         let file = table().get(fd)?;
-        let Kind::Node(node) = file.file().kind() else { return Err(Errno::NODEV) };
+        let node = match file.file().kind() {
+            Kind::Node(node) => node,
+            // The sealed symbol file, which std maps for its backtraces.
+            Kind::Plain if !mapping.shared && file.file().stat().mode & stat::TYPE_MASK == stat::REGULAR => {
+                return Ok(None);
+            }
+            _ => return Err(Errno::NODEV),
+        };
         let access = file.flags() & ACCESS_MODE;
         if access == WRITE_ONLY || mapping.shared && mapping.write && access != READ_WRITE {
             return Err(Errno::ACCES);

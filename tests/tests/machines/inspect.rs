@@ -110,7 +110,7 @@ fn reach() -> Result<()> {
 fn reasons() -> Result<()> {
     let image = web()?;
     for (asked, passes, end) in
-        [("tokio", "main", "tokio"), ("epoll_wait", "main", "epoll_wait"), ("smoltcp", "socket", "smoltcp")]
+        [("tokio", "main", "tokio"), ("epoll_wait", "main", "epoll_wait"), ("ampoule-net", "socket", "ampoule_net")]
     {
         let answer: Value = serde_json::from_str(&said(&[&image, "--why", asked, "--json"])?)?;
         let steps = answer["steps"].as_array().context("steps")?;
@@ -151,7 +151,7 @@ fn bill(text: &str) -> Result<()> {
     ensure!(tokio["purl"].as_str().is_some_and(|purl| purl.starts_with("pkg:cargo/tokio@1.")), "{tokio}");
     ensure!(tokio["hashes"][0]["content"].as_str().is_some_and(|hash| hash.len() == 64), "{tokio}");
     ensure!(tokio["licenses"][0]["expression"] == "MIT", "{tokio}");
-    for name in ["web", "ampoule-posix", "ampoule-exokernel", "smoltcp", "rust-std"] {
+    for name in ["web", "ampoule-posix", "ampoule-exokernel", "talc", "rust-std"] {
         ensure!(find(name).is_some(), "{name} is missing");
     }
     // What runs in the compiler is not in the image.

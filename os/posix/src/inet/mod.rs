@@ -304,6 +304,7 @@ impl Inet {
     /// The same for a peer: a datagram socket of IPv6 also takes an IPv4 address as it is.
     fn peer_of_family(&self, address: SocketAddr) -> Result<SocketAddr> {
         match (self.family, self.kind, address) {
+            (Family::V6, Type::Datagram, SocketAddr::V4(_)) if self.has_own_v6_address() => Err(Errno::NETUNREACH),
             (Family::V6, Type::Datagram, SocketAddr::V4(v4)) => {
                 Ok(SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()))
             }
@@ -334,6 +335,12 @@ impl Inet {
 }
 
 impl Inet {
+    /// Is it bound to an address that no IPv4 packet comes from?
+    fn has_own_v6_address(&self) -> bool {
+        let is_own = |ip: Ipv6Addr| !ip.is_unspecified() && ip.to_ipv4_mapped().is_none();
+        matches!(self.local(), Ok(Address::Inet(SocketAddr::V6(address))) if is_own(*address.ip()))
+    }
+
     fn is_wildcard(&self) -> bool {
         matches!(self.local(), Ok(Address::Inet(address)) if address.ip().is_unspecified())
     }
