@@ -144,9 +144,18 @@ fn say(command: &mut Command) -> Result<Said> {
 
 /// Its lines without what differs from run to run, and from folder to folder.
 fn settled(bytes: &[u8]) -> Vec<String> {
-    // Cargo says the last one of statuses, not of signals; ours is a status.
-    const PROGRESS: [&str; 6] =
-        ["Compiling ", "Finished ", "Blocking ", "Locking ", "all doctests ran in ", "note: test exited abnormally"];
+    const PROGRESS: [&str; 7] = [
+        "Compiling ",
+        "Finished ",
+        "Blocking ",
+        "Locking ",
+        "all doctests ran in ",
+        // Cargo says it of statuses, not of signals; ours is a status.
+        "note: test exited abnormally",
+        // std says it with a program's first panic alone. Which test that is varies, and what a test says that passes, as
+        // those do that are to panic, is not shown.
+        "note: run with `RUST_BACKTRACE=1` environment variable",
+    ];
     let text = String::from_utf8_lossy(bytes).replace('\r', "");
     let lines = text.lines().filter(|line| !PROGRESS.iter().any(|word| line.trim_start().starts_with(word)));
     let mut lines: Vec<String> = lines.map(settled_line).collect();
