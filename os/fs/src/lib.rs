@@ -4,7 +4,7 @@
 //! but the program itself is there, and it has all rights: permissions are remembered and shown, and what is refused
 //! is refused by what a file is (sealed, a directory), not by who asks.
 //!
-//! * `volume`, `walk`, `place`: the one tree, and paths through it
+//! * `volume`, `state`, `walk`, `place`: the one tree, and paths through it
 //! * `tmp`: nodes, contents, and the bound on their memory
 //! * `special`: what every machine has; `lock`: advisory locks; `handle`: open files
 //!
@@ -27,6 +27,7 @@ mod handle;
 mod lock;
 mod place;
 mod special;
+mod state;
 #[cfg(test)]
 mod tests;
 mod tmp;

@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::special;
+use crate::state::State;
 use crate::tmp::{self, Body};
-use crate::volume::State;
 use abi::files::{NAME_MAX, PATH_MAX};
 use alloc::vec::Vec;
 
