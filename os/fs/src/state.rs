@@ -1,4 +1,4 @@
-//! What the volume's lock guards: places looked at, opened, made, renamed. [`crate::volume`] asks, path by path.
+//! What the volume's lock guards: places looked at, opened, made, renamed. [`mod@crate::volume`] asks, path by path.
 
 use crate::attributes::{Attribute, Attributes, CHARACTER, DIRECTORY, REGULAR, Time, Times};
 use crate::error::{Error, Result};
@@ -253,7 +253,7 @@ impl State {
         self.sealed.and_then(|s| s.content(&s.entry(number)?)).unwrap_or_default()
     }
 
-    /// See [`Handle::list`].
+    /// See [`crate::Handle::list`].
     pub(crate) fn list(
         &self,
         place: Place,
