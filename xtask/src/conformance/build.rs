@@ -22,7 +22,8 @@ pub(super) struct Program {
 
 /// Those for Linux: cargo's own.
 pub(super) fn for_linux(bench: &Bench, subject: &Subject, source: &Path) -> Result<Vec<Program>> {
-    let folder = bench.folder.join(&subject.name).join("linux");
+    // One folder for all crates: what they have in common is compiled once.
+    let folder = bench.folder.join("linux");
     let mut command = steps::cargo(&["test", "--target", "x86_64-unknown-linux-gnu", "--target-dir"]);
     command.arg(folder);
     programs(command, subject, source).context("its tests do not build on Linux")
@@ -31,7 +32,7 @@ pub(super) fn for_linux(bench: &Bench, subject: &Subject, source: &Path) -> Resu
 /// Those for machines.
 pub(super) fn for_machines(bench: &Bench, subject: &Subject, source: &Path) -> Result<Vec<Program>> {
     let mut command = Command::new(&bench.tool);
-    command.args(["test", "--target-dir"]).arg(bench.folder.join(&subject.name).join("machine"));
+    command.args(["test", "--target-dir"]).arg(bench.folder.join("machine"));
     programs(command, subject, source).context("its tests do not build for machines")
 }
 
@@ -39,6 +40,9 @@ fn programs(mut command: Command, subject: &Subject, source: &Path) -> Result<Ve
     command.args(["--no-run", "--quiet", "--no-fail-fast", "--message-format=json"]).current_dir(source);
     if !subject.features.is_empty() {
         command.arg("--features").arg(subject.features.join(","));
+    }
+    if !subject.default_features {
+        command.arg("--no-default-features");
     }
     match subject.targets.is_empty() {
         true => command.args(["--lib", "--bins", "--tests", "--examples"]),

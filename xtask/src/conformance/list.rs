@@ -23,6 +23,9 @@ pub(super) struct Subject {
     pub(super) version: String,
     /// SHA-256 of the `.crate` file, in hexadecimal.
     pub(super) checksum: String,
+    /// Are its default features on?
+    #[serde(default = "yes")]
+    pub(super) default_features: bool,
     /// Features to test with, besides the default ones.
     #[serde(default)]
     pub(super) features: Vec<String>,
@@ -57,6 +60,10 @@ pub(super) struct Cause {
     /// May the tests pass, too? For those whose result depends on time.
     #[serde(default)]
     pub(super) sometimes: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Cause {
