@@ -32,8 +32,19 @@ pub(super) fn for_linux(bench: &Bench, subject: &Subject, source: &Path) -> Resu
 /// Those for machines.
 pub(super) fn for_machines(bench: &Bench, subject: &Subject, source: &Path) -> Result<Vec<Program>> {
     let mut command = Command::new(&bench.tool);
-    command.args(["test", "--target-dir"]).arg(bench.folder.join("machine"));
+    // Not by --target-dir: what is linked anew with another library OS is one folder's affair, too.
+    command.arg("test").env("CARGO_TARGET_DIR", machine_folder(bench));
     programs(command, subject, source).context("its tests do not build for machines")
+}
+
+/// Cargo's target folder for machines; the tool has one of its own in it.
+fn machine_folder(bench: &Bench) -> PathBuf {
+    bench.folder.join("machine")
+}
+
+/// The tool's.
+pub(super) fn tool_folder(bench: &Bench) -> PathBuf {
+    machine_folder(bench).join("ampoule/test")
 }
 
 fn programs(mut command: Command, subject: &Subject, source: &Path) -> Result<Vec<Program>> {

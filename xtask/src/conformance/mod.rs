@@ -139,11 +139,8 @@ fn side_by_side(bench: &Bench, subject: &Subject) -> Result<Comparison> {
     let source = fetch::source(&bench.folder, subject)?;
     let linux = build::for_linux(bench, subject, &source)?;
     let machine = build::for_machines(bench, subject, &source)?;
-    let setup = ampoule_cli::commands::test::Setup::new(
-        bench.backend.on,
-        bench.backend.machine,
-        &bench.folder.join("machine"),
-    )?;
+    let setup =
+        ampoule_cli::commands::test::Setup::new(bench.backend.on, bench.backend.machine, &build::tool_folder(bench))?;
     let by_machine = |command: &mut std::process::Command| setup.set(command);
     let on_linux = run::all(&linux, subject, &source, None)?;
     let in_machine = run::all(&machine, subject, &source, Some((&bench.tool, &by_machine)))?;

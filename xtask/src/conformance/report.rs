@@ -36,6 +36,10 @@ const OTHERS: &str = "\nUnder other backends:\n";
 
 /// Writes the section of `subject`; its row for `other`, where that is another backend than a process.
 pub(super) fn put(file: &Path, subject: &Subject, comparison: &Comparison, other: Option<&str>) -> Result<()> {
+    // Another run may be about other crates.
+    let opened = fs::File::options().create(true).append(true).open(file);
+    let lock = opened.with_context(|| format!("cannot write {}", file.display()))?;
+    lock.lock().with_context(|| format!("cannot lock {}", file.display()))?;
     let old = fs::read_to_string(file).unwrap_or_default();
     let mut sections: Vec<(String, String)> = old.split("\n## ").skip(1).filter_map(named).collect();
     let at = sections.iter().position(|(name, _)| *name == subject.name);
