@@ -38,6 +38,9 @@ pub(super) struct Subject {
     /// Development dependencies that are left out, with the targets that need them.
     #[serde(default)]
     pub(super) without: Vec<String>,
+    /// Does the package carry no tests, as crates.io gives it? Its sources are searched for some, and none is run.
+    #[serde(default)]
+    pub(super) carries_no_tests: bool,
     /// What has to be said of how it is tested.
     #[serde(default)]
     pub(super) note: String,

@@ -94,6 +94,10 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     for subject in subjects.iter().filter(|subject| names.is_empty() || names.contains(&subject.name.as_str())) {
         let start = Instant::now();
         println!("{} {}", subject.name, subject.version);
+        if subject.carries_no_tests {
+            complaints.extend(without_tests(&bench, subject).err().map(|error| format!("{}: {error:#}", subject.name)));
+            continue;
+        }
         match side_by_side(&bench, subject) {
             Ok(comparison) => {
                 println!("  {} ({:.0} s in all)", comparison.summary(), start.elapsed().as_secs_f64());
@@ -133,6 +137,14 @@ fn backend<'a>(words: &[&'a str]) -> Result<(Backend, Vec<&'a str>)> {
 
 fn choice<T: ValueEnum>(option: &str, value: &str) -> Result<T> {
     T::from_str(value, false).map_err(|error| anyhow::anyhow!("{option} {value}: {error}"))
+}
+
+/// Sees to it that there are none, and says so.
+fn without_tests(bench: &Bench, subject: &Subject) -> Result<()> {
+    match fetch::tests_in(&fetch::source(&bench.folder, subject)?)? {
+        Some(file) => bail!("it carries tests after all, in {}", file.display()),
+        None => report::put_bare(Path::new("docs/conformance.md"), subject),
+    }
 }
 
 fn side_by_side(bench: &Bench, subject: &Subject) -> Result<Comparison> {

@@ -36,29 +36,43 @@ const OTHERS: &str = "\nUnder other backends:\n";
 
 /// Writes the section of `subject`; its row for `other`, where that is another backend than a process.
 pub(super) fn put(file: &Path, subject: &Subject, comparison: &Comparison, other: Option<&str>) -> Result<()> {
+    let title = format!("{} {}\n", subject.name, subject.version);
+    rewrite(file, &subject.name, |text| {
+        let (own, rows) = text.split_once(OTHERS).unwrap_or((text, ""));
+        // What was seen of another version says nothing.
+        let rows = if own.starts_with(&title) { rows.to_owned() } else { String::new() };
+        match other {
+            None => Ok(section(subject, comparison)? + &others(&rows)),
+            Some(other) => {
+                let nothing = format!("{title}\nOf a process nothing yet.");
+                let own = if own.starts_with(&title) { own.trim_end() } else { &nothing };
+                let rows = with_row(&rows, other, &row(subject, comparison, other)?);
+                Ok(format!("{own}\n{}", others(&rows)))
+            }
+        }
+    })
+}
+
+/// Writes the document with another section of this crate, made of the old one.
+fn rewrite(file: &Path, name: &str, section: impl FnOnce(&str) -> Result<String>) -> Result<()> {
     // Another run may be about other crates.
     let opened = fs::File::options().create(true).append(true).open(file);
     let lock = opened.with_context(|| format!("cannot write {}", file.display()))?;
     lock.lock().with_context(|| format!("cannot lock {}", file.display()))?;
     let old = fs::read_to_string(file).unwrap_or_default();
     let mut sections: Vec<(String, String)> = old.split("\n## ").skip(1).filter_map(named).collect();
-    let at = sections.iter().position(|(name, _)| *name == subject.name);
-    let mut text = at.map_or_else(String::new, |at| sections.swap_remove(at).1);
-    let title = format!("{} {}\n", subject.name, subject.version);
-    let (own, rows) = text.split_once(OTHERS).unwrap_or((&text, ""));
-    // What was seen of another version says nothing.
-    let rows = if own.starts_with(&title) { rows.to_owned() } else { String::new() };
-    text = match other {
-        None => section(subject, comparison)? + &others(&rows),
-        Some(other) => {
-            let own =
-                if own.starts_with(&title) { own.trim_end() } else { &format!("{title}\nOf a process nothing yet.") };
-            format!("{own}\n{}", others(&with_row(&rows, other, &row(subject, comparison, other)?)))
-        }
-    };
-    sections.push((subject.name.clone(), text));
+    let at = sections.iter().position(|(found, _)| found == name);
+    let old = at.map_or_else(String::new, |at| sections.swap_remove(at).1);
+    sections.push((name.to_owned(), section(&old)?));
     sections.sort();
     fs::write(file, document(&sections)).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Writes the section of a crate that carries no tests.
+pub(super) fn put_bare(file: &Path, subject: &Subject) -> Result<()> {
+    rewrite(file, &subject.name, |_| {
+        Ok(format!("{} {}\n\nThe package carries no tests on crates.io ({}).", subject.name, subject.version, today()?))
+    })
 }
 
 /// The whole of it: the tables are the sections' own rows.
