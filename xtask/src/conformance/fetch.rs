@@ -27,6 +27,30 @@ pub(super) fn source(folder: &Path, subject: &Subject) -> Result<PathBuf> {
     Ok(copy)
 }
 
+/// The first of a crate's files that has tests in it, if one has.
+pub(super) fn tests_in(source: &Path) -> Result<Option<PathBuf>> {
+    let mut open = vec![source.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+            match kind.is_dir() {
+                true => open.push(path),
+                false if path.extension().is_some_and(|end| end == "rs") && has_tests(&fs::read_to_string(&path)?) => {
+                    return Ok(Some(path));
+                }
+                false => {}
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// `#[test]`, `#[tokio::test]` and their like.
+fn has_tests(text: &str) -> bool {
+    let attributes = text.lines().filter_map(|line| line.trim().strip_prefix("#["));
+    attributes.filter_map(|line| line.split([']', '(']).next()).any(|name| name == "test" || name.ends_with("::test"))
+}
+
 /// Where cargo keeps them, once it has them and they are those of the list.
 fn original(folder: &Path, subject: &Subject) -> Result<PathBuf> {
     fs::create_dir_all(folder.join("src"))?;
@@ -99,7 +123,13 @@ fn without(text: &str, names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without;
+    use super::{has_tests, without};
+
+    #[test]
+    fn tests_are_told_by_their_attribute() {
+        assert!(["#[test]\nfn a() {}", "  #[tokio::test(flavor = \"x\")]"].into_iter().all(has_tests));
+        assert!(!["#[cfg(test)]", "/// #[test]", "#[testing]"].into_iter().any(has_tests));
+    }
 
     #[test]
     fn a_dependency_is_left_out_with_its_table() {

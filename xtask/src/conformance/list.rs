@@ -23,6 +23,9 @@ pub(super) struct Subject {
     pub(super) version: String,
     /// SHA-256 of the `.crate` file, in hexadecimal.
     pub(super) checksum: String,
+    /// Are its default features on?
+    #[serde(default = "yes")]
+    pub(super) default_features: bool,
     /// Features to test with, besides the default ones.
     #[serde(default)]
     pub(super) features: Vec<String>,
@@ -35,6 +38,9 @@ pub(super) struct Subject {
     /// Development dependencies that are left out, with the targets that need them.
     #[serde(default)]
     pub(super) without: Vec<String>,
+    /// Does the package carry no tests, as crates.io gives it? Its sources are searched for some, and none is run.
+    #[serde(default)]
+    pub(super) carries_no_tests: bool,
     /// What has to be said of how it is tested.
     #[serde(default)]
     pub(super) note: String,
@@ -57,6 +63,10 @@ pub(super) struct Cause {
     /// May the tests pass, too? For those whose result depends on time.
     #[serde(default)]
     pub(super) sometimes: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Cause {
