@@ -27,7 +27,10 @@ const CONDITIONS: [(&str, Faults); 6] = [
     ("that damages 1 %", Faults { corrupt: 10, ..LINK }),
     ("where 2 % are overtaken", Faults { reorder: 20, ..LINK }),
     ("of 20 ms and 50 MB/s", Faults { delay_us: 20_000, bytes_per_ms: 50_000, ..LINK }),
-    ("with all of that", Faults { loss: 5, duplicate: 10, corrupt: 5, reorder: 10, delay_us: 500, bytes_per_ms: 50_000 }),
+    (
+        "with all of that",
+        Faults { loss: 5, duplicate: 10, corrupt: 5, reorder: 10, delay_us: 500, bytes_per_ms: 50_000 },
+    ),
 ];
 
 /// Bytes each way, and what that may take.
@@ -65,7 +68,8 @@ fn both_ways(backend: Backend, seed: u64, faults: Faults, (bytes, limit): (u64, 
     machine.expect("serving on")?;
     for way in ["up", "down"] {
         let arguments = ["ask", &format!("{GUEST_ADDRESS}:{PORT}"), way, &bytes.to_string()];
-        let output = link.command("timeout").arg(seconds(limit)).arg(&program).args(arguments).stdin(Stdio::null()).output()?;
+        let output =
+            link.command("timeout").arg(seconds(limit)).arg(&program).args(arguments).stdin(Stdio::null()).output()?;
         link.is_well()?;
         ensure!(
             output.status.success(),
@@ -89,7 +93,8 @@ fn outward(faults: Faults) -> Result<Verdict> {
     let (image, program) = (image()?, linux::program("guest-transfer")?);
     let mut link = BadLink::new(env!("CARGO_BIN_EXE_relay"), 77, faults)?;
     let mut command = link.command("timeout");
-    let serving = command.arg(seconds(PATIENCE)).arg(&program).args(["serve", PORT]).stdin(Stdio::null()).stdout(Stdio::null());
+    let serving =
+        command.arg(seconds(PATIENCE)).arg(&program).args(["serve", PORT]).stdin(Stdio::null()).stdout(Stdio::null());
     let _server = Server(serving.spawn().context("cannot start the server")?);
     for way in ["up", "down"] {
         let server = format!("{HOST_ADDRESS}:{PORT}");

@@ -252,7 +252,8 @@ impl Inet {
             match self.receive_stream(socket, &mut buffer, false) {
                 Ok(got) if got.length > 0 && bytes.try_reserve(got.length).is_ok() => {
                     bytes.extend_from_slice(&buffer[..got.length]);
-                    let is_whole = |[high, low]: [u8; 2]| bytes.len() >= 2 + usize::from(u16::from_be_bytes([high, low]));
+                    let is_whole =
+                        |[high, low]: [u8; 2]| bytes.len() >= 2 + usize::from(u16::from_be_bytes([high, low]));
                     is_over = bytes.first_chunk().copied().is_some_and(is_whole);
                 }
                 Err(Error::WouldBlock) => break,

@@ -109,7 +109,7 @@ fn segments_that_the_device_cuts_arrive_whole_over_bad_links() {
     measure(faults, true, 4_000_000);
 }
 
-/// `cargo test --release -p ampoule-net -- --ignored gibibyte`: minutes.
+/// `cargo xtask gibibyte`, or `cargo test --release -p ampoule-net -- --ignored --nocapture gibibyte`: minutes.
 #[test]
 #[ignore = "minutes of work"]
 fn a_gibibyte_arrives_whole_over_each_link() {

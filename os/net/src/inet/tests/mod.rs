@@ -131,7 +131,8 @@ impl Pair {
         let station = &mut self.stations[side];
         let Some(number) = station.inet.sockets.number(id) else { return String::from("gone") };
         let Some(socket) = station.inet.sockets.get_mut(number) else { return String::from("gone") };
-        let head = format!("error {:?}, dirty {}, timer {:?}, due {:?}", socket.error, socket.dirty, socket.timer, socket.due);
+        let head =
+            format!("error {:?}, dirty {}, timer {:?}, due {:?}", socket.error, socket.dirty, socket.timer, socket.due);
         socket.connection().map_or(head.clone(), |connection| format!("{head}, {}", connection.tcb.summary()))
     }
 
