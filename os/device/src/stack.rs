@@ -156,9 +156,14 @@ pub trait Stack: Sync {
     fn available(&self, socket: SocketId) -> usize;
     /// Who is told when it becomes readier; `None` for nobody.
     fn watch(&self, socket: SocketId, watch: Option<alloc::sync::Arc<dyn Watch>>);
-    /// Looks a name up; `watch` is told when [`Resolved::take`] has the answer.
-    fn resolve(&self, name: &str, watch: alloc::sync::Arc<dyn Watch>)
-    -> Result<alloc::boxed::Box<dyn Resolved>, Error>;
+    /// Looks a name up; `watch` is told when [`Resolved::take`] has the answer. With a `family` the stack MAY leave out
+    /// addresses of the other one.
+    fn resolve(
+        &self,
+        name: &str,
+        family: Option<Family>,
+        watch: alloc::sync::Arc<dyn Watch>,
+    ) -> Result<alloc::boxed::Box<dyn Resolved>, Error>;
 }
 
 /// What [`Stack::receive`] gave.

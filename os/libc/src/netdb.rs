@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::fmt::Write;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use device::Family;
 use posix::errno::{Errno, Result};
 use posix::socket::{AF_INET, AF_INET6, Address, DATAGRAM, STREAM};
 
@@ -101,7 +102,12 @@ fn addresses(host: Option<&[u8]>, hints: Hints) -> core::result::Result<Vec<IpAd
     if hints.flags & NUMERIC_HOST != 0 {
         return host.parse().map(|ip| alloc::vec![ip]).map_err(|_| NO_NAME);
     }
-    posix::resolve::look_up(host).map_err(code)
+    let family = match hints.family {
+        AF_INET => Some(Family::V4),
+        AF_INET6 => Some(Family::V6),
+        _ => None,
+    };
+    posix::resolve::look_up(host, family).map_err(code)
 }
 
 /// The answers, in a list of their own.

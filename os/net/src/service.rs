@@ -198,9 +198,9 @@ impl Stack for Service {
         self.inet.lock().watch(socket, watch);
     }
 
-    fn resolve(&self, name: &str, watch: Arc<dyn Watch>) -> Result<Box<dyn Resolved>, Error> {
+    fn resolve(&self, name: &str, family: Option<Family>, watch: Arc<dyn Watch>) -> Result<Box<dyn Resolved>, Error> {
         self.allowed(|policy| policy.may_resolve(name))?;
-        let answer = self.inet.lock().resolve(self.world(), name, watch)?;
+        let answer = self.inet.lock().resolve(self.world(), name, family, watch)?;
         Ok(Box::new(Name { name: String::from(name), answer }))
     }
 }

@@ -14,7 +14,7 @@ const SERVER_PORT: u16 = 67;
 
 pub(super) struct Configuration {
     dhcp: Option<Client>,
-    name_servers: Vec<IpAddr>,
+    pub(super) name_servers: Vec<IpAddr>,
 }
 
 impl Configuration {

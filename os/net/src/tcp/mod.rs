@@ -369,6 +369,26 @@ impl Tcb {
         self.unsent.capacity() + self.queue.memory()
     }
 
+    /// Where it stands, without its bytes.
+    #[cfg(test)]
+    pub(crate) fn summary(&self) -> alloc::string::String {
+        let [next, max, recover] = [self.next, self.max, self.recover].map(|at| at - self.una);
+        alloc::format!(
+            "{:?}: from una {} next {next} max {max} recover {recover}, window {}, unsent {}, readable {}, edge {}, {:?}, \
+             {:?}, {:?}, {:?}",
+            self.state,
+            self.una.0,
+            self.window,
+            self.unsent.len(),
+            self.queue.len(),
+            self.edge - self.expected,
+            self.rtt,
+            self.congestion,
+            self.board,
+            self.timers,
+        )
+    }
+
     /// Until when nothing happens by itself.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         if self.state == State::Closed {

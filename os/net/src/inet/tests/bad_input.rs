@@ -114,7 +114,7 @@ fn a_name_servers_lies_are_not_believed() {
     pair.stations[1].inet.bind(server, SocketAddr::from(([0, 0, 0, 0], 53))).unwrap();
     let other = pair.open(1, Kind::Datagram);
     let watch = Arc::new(Counter(AtomicU32::new(0)));
-    let answer = call!(pair, 0, resolve, "example.org", watch).unwrap();
+    let answer = call!(pair, 0, resolve, "example.org", Some(device::Family::V4), watch).unwrap();
     pair.run(500_000);
     let mut buffer = [0; 512];
     let got = pair.stations[1].inet.receive(server, &mut buffer, false).unwrap();
