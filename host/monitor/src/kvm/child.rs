@@ -93,7 +93,7 @@ fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
     drop((kvm, vm));
     plan.mark(Mark::Tables);
     keep(vcpu)?;
-    let platform = Kvm { tables, task_type: start.task_type, exits: 0 };
+    let platform = Kvm { tables, task_type: start.task_type, period_us: 0, exits: 0 };
     let tender = child::tender(plan, platform, layout, &rings, own_clock)?;
     plan.mark(Mark::Devices);
     // SAFETY: as above; it lies in that page.

@@ -29,8 +29,10 @@ const KVM_SET_SREGS: u32 = 0x4000_ae84 | (size_of::<kvm_sregs>() as u32) << 16;
 /// Those that the filter lets through.
 pub(super) const REQUESTS: [u32; 3] = [KVM_RUN, KVM_GET_SREGS, KVM_SET_SREGS];
 
-/// A slice, in microseconds of CPU time.
-const SLICE_US: u32 = 10_000;
+/// The shortest slice, in microseconds of CPU time: the gate's bound. The kernel's tick makes longer ones of them.
+const SHORTEST_US: u32 = 1_000;
+/// The slices until the guest says what it wants.
+const FIRST_US: u32 = 10_000;
 /// While the guest wants no slices, somebody looks this often all the same, in microseconds of CPU time: a CPU on which an
 /// exception's one way out faults again would otherwise spin unnoticed. A machine that sleeps is not woken.
 const WATCH_US: u32 = 1_000_000;
@@ -48,6 +50,8 @@ pub(super) struct Kvm {
     pub(super) tables: Tables,
     /// The task state's type. KVM says "busy" whatever it was given.
     pub(super) task_type: u8,
+    /// The timer's period, in microseconds.
+    pub(super) period_us: u32,
     /// How often the guest came out of `KVM_RUN`, for whatever reason.
     pub(super) exits: u64,
 }
@@ -70,8 +74,10 @@ impl Platform for Kvm {
         }
     }
 
-    fn set_slices(&mut self, on: bool) {
-        system::set_timer(signals::TIMER, if on { SLICE_US } else { WATCH_US });
+    fn set_slices(&mut self, every_ns: u64) {
+        let wanted_us = u32::try_from(every_ns / 1_000).unwrap_or(WATCH_US);
+        self.period_us = if every_ns == 0 { WATCH_US } else { wanted_us.clamp(SHORTEST_US, WATCH_US) };
+        system::set_timer(signals::TIMER, self.period_us);
     }
 
     fn exits(&self) -> Option<u64> {
@@ -112,7 +118,7 @@ impl Machine {
     /// Runs it to its end.
     pub(super) fn run(mut self) -> ! {
         // Until the guest has come out once: a CPU on which it cannot would otherwise spin unnoticed.
-        self.tender.platform.set_slices(true);
+        self.tender.platform.set_slices(u64::from(FIRST_US) * 1_000);
         loop {
             // SAFETY: the request takes no argument.
             let result = unsafe { system::ioctl(DESCRIPTOR, KVM_RUN, 0) };
@@ -140,7 +146,10 @@ impl Machine {
         self.stuck_us = 0;
         if !self.started {
             self.started = true;
-            self.tender.platform.set_slices(self.tender.upcall.slices);
+            // Unless the guest came out to say what it wants.
+            if !self.tender.upcall.slices {
+                self.tender.platform.set_slices(0);
+            }
         }
         // SAFETY: as in `registers`.
         let reason = unsafe { (*self.run).exit_reason };
@@ -238,8 +247,7 @@ impl Machine {
 
     /// A tick found the guest on its way to an exit, which takes one instruction.
     fn watch(&mut self) {
-        let has_slices = self.tender.upcall.slices || !self.started;
-        self.stuck_us += if has_slices { SLICE_US } else { WATCH_US };
+        self.stuck_us = self.stuck_us.saturating_add(self.tender.platform.period_us);
         if self.stuck_us > STUCK_MAX_US {
             end(STATUS_ABORT, format_args!("this computer's KVM does not let ring 3 write to a port"));
         }

@@ -51,8 +51,8 @@ pub(crate) trait Platform {
     /// view has been changed already.
     fn set_access(&mut self, address: u64, length: u64, access: u64);
 
-    /// The guest wants slices, or no more.
-    fn set_slices(&mut self, on: bool);
+    /// The guest wants slices this often (ns), or (0) no more.
+    fn set_slices(&mut self, every_ns: u64);
 
     /// How often the guest came out to the monitor, where that is an event of its own.
     fn exits(&self) -> Option<u64> {
@@ -130,7 +130,7 @@ impl<P: Platform> Tender<P> {
             Some(Call::Upcall) => self.set_upcall(a, b, c),
             Some(Call::Slice) => {
                 self.upcall.slices = a != 0;
-                self.platform.set_slices(a != 0);
+                self.platform.set_slices(a);
                 Ok(())
             }
             Some(Call::StartCpu) => Err(GateError::NoResources),

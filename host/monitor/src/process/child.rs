@@ -22,8 +22,9 @@ use host_device::system;
 
 /// Bytes of the tender's own stack.
 const STACK: u64 = 256 << 10;
-/// How often the slice timer looks, in CPU time of the machine. A machine that sleeps is not woken.
-const SLICE_US: i64 = 10_000;
+/// How often the slice timer looks, in CPU time of the machine: the gate's shortest slice, or the host's tick where that is
+/// longer. A machine that sleeps is not woken.
+const SLICE_US: i64 = 1_000;
 
 /// What lock-down still needs once the first stack is gone. Lives at the far end of the tender's stack.
 struct Last {
