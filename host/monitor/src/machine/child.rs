@@ -9,7 +9,7 @@ use super::message::{Head, Kind, MESSAGE_MAX};
 use super::rings::{self, Rings};
 use super::strings::Strings;
 use super::tender::{
-    CONTROL, CONTROL_SET, EVENTS, INPUT_SET, INTERFACE, LAST, TOKEN_CONTROL, TOKEN_FRAMES, TOKEN_INPUT,
+    CONTROL, CONTROL_SET, DEBUGGER, EVENTS, INPUT_SET, INTERFACE, LAST, TOKEN_CONTROL, TOKEN_FRAMES, TOKEN_INPUT,
 };
 use super::tender::{Moment, Platform, Tender};
 use super::upcall::Upcall;
@@ -55,6 +55,12 @@ pub(crate) struct Plan<'a> {
     pub(crate) counters: Option<&'static Page>,
     /// Where to note how far it has come.
     pub(crate) timeline: Option<Timeline>,
+    /// The connection to a debugger, if there is one; it is moved too.
+    pub(crate) debugger: Option<RawFd>,
+    /// Where the image is to lie, if not anywhere.
+    pub(crate) base: Option<u64>,
+    /// With a debugger: where the linked program's address 0 is in the guest.
+    pub(crate) symbols: u64,
 }
 
 impl Plan<'_> {
@@ -96,9 +102,12 @@ pub(crate) fn descriptors(plan: &Plan<'_>) -> Result<(), Error> {
     unsafe {
         // Out of the way first: they may stand where others are to go.
         let high = |descriptor| libc::fcntl(descriptor, libc::F_DUPFD, LAST + 1);
-        let (control, interface) = (high(plan.control), plan.interface.map(high));
-        let mut failed = libc::dup2(control, CONTROL) < 0;
+        let (control, interface, debugger) = (high(plan.control), plan.interface.map(high), plan.debugger.map(high));
+        // Whatever else has one of their numbers goes, whether that is given anew or not.
+        let mut failed = libc::close_range(CONTROL as u32, LAST as u32, 0) != 0;
+        failed |= libc::dup2(control, CONTROL) < 0;
         failed |= interface.is_some_and(|interface| libc::dup2(interface, INTERFACE) < 0);
+        failed |= debugger.is_some_and(|debugger| libc::dup2(debugger, DEBUGGER) < 0);
         for set in [EVENTS, INPUT_SET, CONTROL_SET] {
             let fresh = libc::epoll_create1(0);
             failed |= fresh < 0 || (fresh != set && libc::dup2(fresh, set) < 0);
@@ -203,6 +212,16 @@ pub(crate) fn seal(program: &Program<'_>, layout: &Layout, allowed: i32) -> Resu
     }
     protect(layout, Span { start: end, end: layout.image.end }, libc::PROT_NONE)?;
     protect(layout, layout.boot, libc::PROT_READ)
+}
+
+/// Gives the image's code this access for the child.
+pub(crate) fn protect_code(program: &Program<'_>, layout: &Layout, protection: i32) -> Result<(), Error> {
+    let segments = &program.header.segments[..program.header.segment_count as usize];
+    for segment in segments.iter().filter(|segment| load::protection(segment.access) & libc::PROT_EXEC != 0) {
+        let start = layout.image.start + segment.address;
+        protect(layout, Span { start, end: start + segment.memory_length }, protection)?;
+    }
+    Ok(())
 }
 
 /// The far side of the gate. `clock` is the guest's, as the child reads it.
