@@ -59,16 +59,19 @@ impl fmt::Display for Attach {
         }
         f.write_str("  gdb")?;
         if let Debugged::Process(id) = self.to {
-            // It must not ask about the names of the tool, which gdb finds by itself.
-            write!(f, " -ex 'set confirm off' -p {id}")?;
+            write!(f, " -p {id} -ex 'set confirm off'")?;
         }
         if let Ok((path, address)) = &self.symbols {
-            write!(f, " -ex 'symbol-file -o {address:#x} {}'", path.display())?;
+            // gdb takes the tool's own program for the process's, finds its names by itself, and would move ours with it.
+            let command = if matches!(self.to, Debugged::Process(_)) { "add-symbol-file" } else { "symbol-file" };
+            write!(f, " -ex '{command} -o {address:#x} {}'", path.display())?;
         }
         match self.to {
             Debugged::Remote(at) => write!(f, " -ex 'target remote {at}'")?,
-            // Slices and the tool's nudges are the library OS's own affair.
-            Debugged::Process(_) => write!(f, " -ex 'handle SIGVTALRM SIGUSR1 nostop noprint pass'")?,
+            // It is stopped to wait; slices and the tool's nudges are the library OS's own affair.
+            Debugged::Process(_) => f.write_str(
+                " -ex 'handle SIGSTOP nostop noprint nopass' -ex 'handle SIGVTALRM SIGUSR1 nostop noprint pass'",
+            )?,
         }
         match &self.symbols {
             Ok(_) => Ok(()),
@@ -121,8 +124,6 @@ mod tests {
              gdb -ex 'symbol-file -o 0x1000 web.debug' -ex 'target remote 127.0.0.1:1234'"
         );
         let attach = Attach { to: Debugged::Process(7), symbols: Err("no file".into()) };
-        assert!(
-            attach.to_string().contains("gdb -ex 'set confirm off' -p 7") && attach.to_string().contains("no file")
-        );
+        assert!(attach.to_string().contains("gdb -p 7") && attach.to_string().contains("no file"));
     }
 }

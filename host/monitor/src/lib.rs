@@ -9,6 +9,7 @@
 //! is in [`sockets`].
 
 mod backtrace;
+mod capture;
 mod counters;
 mod debugger;
 mod error;

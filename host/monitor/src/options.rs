@@ -43,6 +43,8 @@ pub struct Options {
     pub counters: Option<PathBuf>,
     /// Where to note how far the machine has come.
     pub timeline: Option<Timeline>,
+    /// A file to make, for what goes over the network.
+    pub pcap: Option<PathBuf>,
     /// Wait for gdb at this port of 127.0.0.1 before the program's first instruction; 0 is any free one. As a process it is not
     /// taken: gdb attaches by itself.
     pub gdb: Option<u16>,
@@ -64,6 +66,7 @@ impl Default for Options {
             debug: None,
             counters: None,
             timeline: None,
+            pcap: None,
             gdb: None,
             preempt_ns: None,
         }

@@ -71,8 +71,14 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     if let Some(wanted) = timeline.filter(|_| outcome.is_ok()) {
         wanted.show(&path.display().to_string());
     }
-    if let Err(error @ monitor::Error::Damaged) = &outcome {
-        return Err(Failure::input(format!("{}: {error}", path.display())));
+    match &outcome {
+        Err(error @ monitor::Error::Damaged) => {
+            return Err(Failure::input(format!("{}: {error}", path.display())));
+        }
+        Err(error @ (monitor::Error::Capture { .. } | monitor::Error::Debugger { .. })) => {
+            return Err(Failure::input(error));
+        }
+        _ => {}
     }
     let outcome = outcome.with_context(|| format!("cannot run {}", path.display()))?;
     if let Some(report) = outcome.report {
@@ -216,6 +222,7 @@ pub(super) fn options(arguments: &Run, manifest: &Manifest) -> Result<Options, F
         network: network(arguments, manifest)?,
         notify: Some(notify),
         gdb: arguments.gdb,
+        pcap: arguments.pcap.clone(),
         ..Options::default()
     })
 }
@@ -227,6 +234,12 @@ fn network(arguments: &Run, manifest: &Manifest) -> Result<Network, Failure> {
         return Err(Failure::input(
             "the image's manifest names no network, so --net tap would connect nothing; \
              it would have to have `net.listen` or `net.connect`",
+        ));
+    }
+    if arguments.pcap.is_some() && (manifest.network.is_none() || network == Network::None) {
+        return Err(Failure::input(
+            "the machine has no network, so --pcap would write nothing; the image's manifest would have to have \
+             `net.listen` or `net.connect`, and the command line no --net none",
         ));
     }
     if network != Network::Own && !arguments.publish.is_empty() {

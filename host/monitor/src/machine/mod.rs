@@ -30,6 +30,7 @@ pub(crate) mod tender;
 pub(crate) mod upcall;
 pub(crate) mod vdso;
 
+use crate::capture;
 use crate::counters::Page;
 use crate::debugger::{self, Attach, Debugged};
 use crate::network::Link;
@@ -66,6 +67,7 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
     let memory = options.memory.unwrap_or(program.header.memory);
     let layout = Layout::plan(program, &strings, rings.length(), backend.far, memory)?;
     let counters = options.counters.as_deref().map(Page::create).transpose()?;
+    let capture = options.pcap.as_deref().map(|path| capture::create(path, link)).transpose()?;
     let base = debugger::base(options);
     let (debugger, symbols) = match (options.gdb, base) {
         (Some(port), Some(base)) if backend.debugs => {
@@ -100,6 +102,7 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
                 parent,
                 counters,
                 timeline,
+                capture: capture.map(IntoRawFd::into_raw_fd),
                 debugger: debugger.map(IntoRawFd::into_raw_fd),
                 base,
                 symbols,
@@ -108,7 +111,7 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
             os::fail(&error)
         }
         Some(mut child) => {
-            drop((theirs, interface, debugger));
+            drop((theirs, interface, capture, debugger));
             // Both work at the same time; the child waits for the verdict before the first instruction.
             if program.is_whole.is_some_and(|is_whole| !is_whole(program.bytes)) {
                 child.signal(libc::SIGKILL);

@@ -34,11 +34,13 @@ pub(crate) const INPUT_SET: i32 = 5;
 pub(crate) const CONTROL_SET: i32 = 6;
 /// Only where the machine is connected by frames.
 pub(crate) const INTERFACE: i32 = 7;
+/// Only where what goes over the network is written down: the file.
+pub(crate) const CAPTURE: i32 = 8;
 /// Only with a debugger: the connection to it, a set that holds that alone, and both ends of a pipe.
-pub(crate) const DEBUGGER: i32 = 8;
-pub(crate) const DEBUGGER_SET: i32 = 9;
-pub(crate) const PEEK_OUT: i32 = 10;
-pub(crate) const PEEK_IN: i32 = 11;
+pub(crate) const DEBUGGER: i32 = 9;
+pub(crate) const DEBUGGER_SET: i32 = 10;
+pub(crate) const PEEK_OUT: i32 = 11;
+pub(crate) const PEEK_IN: i32 = 12;
 /// The last of them.
 pub(crate) const LAST: i32 = PEEK_IN;
 

@@ -56,6 +56,10 @@ pub(super) fn arguments(
         let rom = if setup.machine == Machine::Q35 { ",romfile=" } else { "" };
         device(format!("virtio-net-{suffix}{modern},netdev=net{rom}"));
         out.extend(["-netdev".to_owned(), netdev(&options.network, manifest, forwards)]);
+        if let Some(path) = &options.pcap {
+            let path = path.to_string_lossy().replace(',', ",,");
+            out.extend(["-object".to_owned(), format!("filter-dump,id=dump,netdev=net,file={path}")]);
+        }
     }
     out.extend(["-chardev".to_owned(), format!("stdio,id=console,signal=off,logfile=/dev/fd/{output}")]);
     out

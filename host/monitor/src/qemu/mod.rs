@@ -20,6 +20,7 @@ mod input;
 mod listeners;
 mod serial;
 
+use crate::capture;
 use crate::debugger::{self, Attach, Debugged};
 use crate::machine::os::{self, Signals};
 use crate::network::Link;
@@ -101,6 +102,10 @@ pub fn run(program: &Program<'_>, options: &Options, setup: &Setup<'_>) -> Resul
     let unconnected = Manifest { network: None, ..program.manifest.clone() };
     let manifest = if link == Link::None { &unconnected } else { program.manifest };
     let forwards = if link == Link::Sockets { forwards(manifest, options)? } else { Vec::new() };
+    if let Some(path) = &options.pcap {
+        // QEMU makes it anew.
+        capture::create(path, Link::Frames)?;
+    }
     // A moment later QEMU takes the port itself.
     let debugger = options.gdb.map(|port| debugger::listen(port).map(|(_, address)| address)).transpose()?;
     let base = debugger::base(options);
