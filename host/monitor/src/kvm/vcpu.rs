@@ -3,6 +3,7 @@
 //! One thread does everything: it runs the guest, and while the guest stands still it serves the devices. The registers
 //! are in the page that is shared with KVM (`KVM_SYNC_X86_REGS`), so an answer costs no further call.
 
+use super::debug::{self, Session};
 use super::descriptor::{
     EXCEPTIONS, Far, PORT_EXCEPTION, PORT_GATE, PORT_SYSCALL, USER_CODE, USER_DATA, has_error_code,
 };
@@ -40,9 +41,9 @@ const WATCH_US: u32 = 1_000_000;
 const STUCK_MAX_US: u32 = 2 * WATCH_US;
 /// The flags that a guest may have at its own will: arithmetic, direction, alignment check, identification (SDM 1
 /// §3.4.3). Whatever an exception's frame says, ring 3 gets no I/O privilege by it.
-const OWN_FLAGS: u64 = 0x24_0cd5;
+pub(super) const OWN_FLAGS: u64 = 0x24_0cd5;
 /// The trap flag: an upcall is not single-stepped.
-const TRAP_FLAG: u64 = 1 << 8;
+pub(super) const TRAP_FLAG: u64 = 1 << 8;
 
 /// The guest's view of its pages, and the timer.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ impl Platform for Kvm {
     }
 }
 
-fn system_registers() -> kvm_sregs {
+pub(super) fn system_registers() -> kvm_sregs {
     let mut registers = kvm_sregs::default();
     // SAFETY: the request fills the structure.
     let result = unsafe { system::ioctl(DESCRIPTOR, KVM_GET_SREGS, &raw mut registers as usize) };
@@ -97,8 +98,8 @@ fn system_registers() -> kvm_sregs {
 
 /// A machine that is ready to run.
 pub(super) struct Machine {
-    tender: Tender<Kvm>,
-    far: Far,
+    pub(super) tender: Tender<Kvm>,
+    pub(super) far: Far,
     run: *mut kvm_run,
     /// What the signals asked for and the guest has not got.
     wanted: u8,
@@ -106,38 +107,51 @@ pub(super) struct Machine {
     started: bool,
     /// CPU time in a row that found the guest on its way to an exit, in microseconds.
     stuck_us: u32,
+    /// With a debugger.
+    pub(super) session: Option<Session>,
 }
 
 impl Machine {
+    /// `symbols`: with a debugger, where the linked program's address 0 is in the guest.
+    ///
     /// # Safety
     /// `run` is the vCPU's page and stays mapped; the tender's layout has the far side's pages.
-    pub(super) unsafe fn new(tender: Tender<Kvm>, far: Far, run: *mut kvm_run) -> Self {
-        Self { tender, far, run, wanted: 0, started: false, stuck_us: 0 }
+    pub(super) unsafe fn new(tender: Tender<Kvm>, far: Far, run: *mut kvm_run, symbols: Option<u64>) -> Self {
+        let session = symbols.map(Session::new);
+        Self { tender, far, run, wanted: 0, started: false, stuck_us: 0, session }
     }
 
     /// Runs it to its end.
     pub(super) fn run(mut self) -> ! {
         // Until the guest has come out once: a CPU on which it cannot would otherwise spin unnoticed.
         self.tender.platform.set_slices(u64::from(FIRST_US) * 1_000);
+        if self.session.is_some() {
+            debug::serve(&mut self);
+        }
         loop {
-            // SAFETY: the request takes no argument.
-            let result = unsafe { system::ioctl(DESCRIPTOR, KVM_RUN, 0) };
-            self.tender.platform.exits += 1;
-            match i32::try_from(-result).unwrap_or(errno::EINVAL) {
-                0 => self.exit(),
-                errno::EINTR => self.interrupted(),
-                error => self.cannot_run(error),
-            }
+            self.go();
         }
     }
 
-    fn registers(&mut self) -> &mut kvm_regs {
+    /// Lets the guest go on until it comes out, and deals with what it came for.
+    pub(super) fn go(&mut self) {
+        // SAFETY: the request takes no argument.
+        let result = unsafe { system::ioctl(DESCRIPTOR, KVM_RUN, 0) };
+        self.tender.platform.exits += 1;
+        match i32::try_from(-result).unwrap_or(errno::EINVAL) {
+            0 => self.exit(),
+            errno::EINTR => self.interrupted(),
+            error => self.cannot_run(error),
+        }
+    }
+
+    pub(super) fn registers(&mut self) -> &mut kvm_regs {
         // SAFETY: the page is mapped, and KVM touches it only inside `KVM_RUN`.
         unsafe { &mut (*self.run).s.regs.regs }
     }
 
     /// Has KVM take the registers when the guest goes on.
-    fn changed(&mut self) {
+    pub(super) fn changed(&mut self) {
         // SAFETY: as in `registers`.
         unsafe { (*self.run).kvm_dirty_regs = KVM_SYNC_X86_REGS.into() };
     }
@@ -186,6 +200,9 @@ impl Machine {
     fn gate(&mut self) {
         let registers = self.registers();
         let (call, a, b, c) = (registers.rdi, registers.rsi, registers.rdx, registers.rcx);
+        if self.session.is_some() && debug::is_end(self, call, a) {
+            return;
+        }
         let result = self.tender.dispatch(call, a, b, c);
         self.registers().rax = result as u64;
         self.changed();
@@ -200,7 +217,11 @@ impl Machine {
         let error = if has_error_code(vector) { word(6) } else { 0 };
         let vector = u64::from(vector);
         let address = if vector == VECTOR_PAGE_FAULT { system_registers().cr2 } else { 0 };
-        self.fault(at, Exception { vector, error, address });
+        let exception = Exception { vector, error, address };
+        if self.session.is_some() && debug::takes(self, &at, &exception) {
+            return;
+        }
+        self.fault(at, exception);
     }
 
     /// A `syscall` instruction, where KVM lets it through: the CPU put the way back into rcx, the flags into r11. The guest
@@ -216,7 +237,7 @@ impl Machine {
         self.fault(at, Exception { vector: VECTOR_INVALID_OPCODE, ..Exception::default() });
     }
 
-    fn fault(&mut self, at: Interrupted, exception: Exception) {
+    pub(super) fn fault(&mut self, at: Interrupted, exception: Exception) {
         let at = Interrupted { cs: USER_CODE.into(), ss: USER_DATA.into(), ..at };
         let upcall = self.tender.upcall;
         upcall.fault(self.tender.vcpu(), &at, &exception);
@@ -258,6 +279,10 @@ impl Machine {
         let upcall = self.tender.upcall;
         let has_slices = upcall.slices || !self.started;
         let &mut kvm_regs { rip, rflags, rsp, .. } = self.registers();
+        if self.session.as_ref().is_some_and(Session::is_stepping) {
+            // Another thread must not come between a step's beginning and its end.
+            return;
+        }
         if self.far.is_stub(rip) {
             // It comes out at once, and the slice goes with what it comes for.
             return;

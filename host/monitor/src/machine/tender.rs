@@ -34,13 +34,21 @@ pub(crate) const INPUT_SET: i32 = 5;
 pub(crate) const CONTROL_SET: i32 = 6;
 /// Only where the machine is connected by frames.
 pub(crate) const INTERFACE: i32 = 7;
+/// Only where what goes over the network is written down: the file.
+pub(crate) const CAPTURE: i32 = 8;
+/// Only with a debugger: the connection to it, a set that holds that alone, and both ends of a pipe.
+pub(crate) const DEBUGGER: i32 = 9;
+pub(crate) const DEBUGGER_SET: i32 = 10;
+pub(crate) const PEEK_OUT: i32 = 11;
+pub(crate) const PEEK_IN: i32 = 12;
 /// The last of them.
-pub(crate) const LAST: i32 = INTERFACE;
+pub(crate) const LAST: i32 = PEEK_IN;
 
 /// Tokens in the epoll set. Sockets have their own numbers, which start above.
 pub(crate) const TOKEN_CONTROL: u64 = 1 << 32;
 pub(crate) const TOKEN_INPUT: u64 = 1 << 33;
 pub(crate) const TOKEN_FRAMES: u64 = 1 << 34;
+pub(crate) const TOKEN_DEBUGGER: u64 = 1 << 35;
 
 /// How many epoll events one wait takes.
 const BATCH: usize = 128;
@@ -295,6 +303,8 @@ impl<P: Platform> Tender<P> {
                 TOKEN_CONTROL => self.channel.hear(),
                 TOKEN_INPUT => self.console.input_event(),
                 TOKEN_FRAMES => self.frames.iter_mut().for_each(Net::event),
+                // Who runs the guest looks, as soon as this call is over.
+                TOKEN_DEBUGGER => {}
                 number => {
                     if let Some(hostnet) = &mut self.hostnet {
                         hostnet.event(number, event.events);
