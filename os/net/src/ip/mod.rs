@@ -247,9 +247,14 @@ impl Ip {
 
     /// The largest packet that goes to an address in one piece, in bytes.
     pub(crate) fn mtu(&self, now: Instant, destination: IpAddr) -> usize {
-        let link = self.capabilities.frame_max - packet::ETHERNET;
-        let link = if destination.is_ipv6() { self.v6.mtu(link) } else { link };
+        let link = self.link_mtu(destination);
         self.paths.mtu(now, destination).map_or(link, |path| path.min(link))
+    }
+
+    /// The same, as far as the link goes.
+    pub(crate) fn link_mtu(&self, destination: IpAddr) -> usize {
+        let link = self.capabilities.frame_max - packet::ETHERNET;
+        if destination.is_ipv6() { self.v6.mtu(link) } else { link }
     }
 
     /// A router says that packets to an address may be no larger than this.
