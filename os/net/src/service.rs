@@ -215,6 +215,10 @@ impl Stack for Service {
         self.inet.lock().available(socket)
     }
 
+    fn addresses(&self) -> Vec<(IpAddr, u8)> {
+        self.inet.lock().addresses()
+    }
+
     fn watch(&self, socket: SocketId, watch: Option<Arc<dyn Watch>>) {
         self.inet.lock().watch(socket, watch);
     }

@@ -123,6 +123,12 @@ impl Ip {
         }
     }
 
+    /// All of them, each with the bits of its prefix.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> {
+        let four = self.v4.map(|own| (own.address.into(), own.prefix));
+        four.into_iter().chain(self.v6.addresses().map(|address| (address.into(), 64)))
+    }
+
     /// Do packets to this IPv4 address concern every station here?
     pub(crate) fn is_broadcast(&self, address: Ipv4Addr) -> bool {
         address.is_broadcast() || self.v4.is_some_and(|own| own.prefix < 31 && own.last() == address)
