@@ -156,6 +156,10 @@ pub trait Stack: Sync {
     fn available(&self, socket: SocketId) -> usize;
     /// Who is told when it becomes readier; `None` for nobody.
     fn watch(&self, socket: SocketId, watch: Option<alloc::sync::Arc<dyn Watch>>);
+    /// The machine's own addresses on this network, each with the bits of its prefix. None where the stack does not know.
+    fn addresses(&self) -> Vec<(IpAddr, u8)> {
+        Vec::new()
+    }
     /// Looks a name up; `watch` is told when [`Resolved::take`] has the answer. With a `family` the stack MAY leave out
     /// addresses of the other one.
     fn resolve(

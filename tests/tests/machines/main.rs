@@ -16,6 +16,7 @@ mod libc_table;
 mod limits;
 mod linux;
 mod names;
+mod neighbours;
 mod peer;
 mod project;
 mod random;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     cases.extend(limits::cases());
     cases.extend(names::cases());
     cases.extend(linux::cases());
+    cases.extend(neighbours::cases());
     cases.extend(peer::cases());
     cases.extend(project::cases());
     cases.extend(random::cases());

@@ -247,6 +247,11 @@ impl Tcb {
         matches!(self.state, State::Established | State::CloseWait)
     }
 
+    /// The largest segment towards the peer, options included (`TCP_MAXSEG`).
+    pub(crate) fn segment_size(&self) -> usize {
+        self.mss
+    }
+
     /// Bytes that wait to be sent or acknowledged.
     pub(crate) fn pending(&self) -> usize {
         self.unsent.len()

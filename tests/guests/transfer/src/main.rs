@@ -6,7 +6,7 @@
 #[cfg(feature = "line")]
 use ampoule as _;
 use std::io::{Error, ErrorKind, Read, Result, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, Shutdown, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -81,7 +81,8 @@ fn prepared(stream: TcpStream) -> Result<TcpStream> {
 
 fn serve(port: &str) -> Result<()> {
     let port: u16 = port.parse().map_err(|_| other(format!("{port} is no port")))?;
-    let listener = TcpListener::bind(("0.0.0.0", port))?;
+    // Both families.
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))?;
     println!("serving on {port}");
     for stream in listener.incoming() {
         let stream = prepared(stream?)?;

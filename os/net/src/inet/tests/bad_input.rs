@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicU32;
 /// A frame with a segment to port 80 of station 1.
 fn frame(from: SocketAddr, header: &Header) -> Vec<u8> {
     let destination = address(2, 80);
-    let outgoing = Outgoing { source: from.ip(), destination: destination.ip(), protocol: TCP, hop_limit: 64 };
+    let outgoing = Outgoing::new(from.ip(), destination.ip(), TCP, 64);
     let mut segment = vec![0; header.length()];
     header.write(&mut segment);
     segment[..2].copy_from_slice(&from.port().to_be_bytes());

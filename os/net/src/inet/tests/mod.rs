@@ -14,6 +14,7 @@ macro_rules! call {
     }};
 }
 
+mod along;
 mod bad_input;
 mod bad_links;
 mod dhcp;
