@@ -259,8 +259,9 @@ Examples:
   ampoule test --release --doc         the tests in its documentation
 
 It is `cargo test`, with each test program linked with the library OS and run in a machine of its own. All options but these
-are cargo's, see `cargo test --help`. A machine may listen and connect anywhere, has 1 GiB of memory or what the package's
-manifest says if that is more, and finds the environment that a test finds on Linux, except LD_* and TMPDIR."
+are cargo's, see `cargo test --help`. A machine may listen and connect anywhere, has 4 GiB of memory (half of
+the computer's, if that is less; 1 GiB under QEMU) or what the package's manifest says if that is more, finds the package's
+files, read-only, and the environment that a test finds on Linux, except LD_* and TMPDIR."
 )]
 pub struct Test {
     /// What to run them on

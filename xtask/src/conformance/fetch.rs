@@ -15,7 +15,10 @@ pub(super) fn source(folder: &Path, subject: &Subject) -> Result<PathBuf> {
     let copy = own.join(format!("{}-{}", subject.name, subject.version));
     let mark = own.join("prepared");
     // Not the causes: fresh sources are compiled anew.
-    let wanted = format!("{} {} {:?}", subject.version, subject.checksum, subject.without);
+    let wanted = format!(
+        "{} {} {:?} {:?} {:?}",
+        subject.version, subject.checksum, subject.without, subject.with, subject.programs
+    );
     if fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
         return Ok(copy);
     }
@@ -91,13 +94,19 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes it a workspace of its own, whose other crates use it and not another copy from crates.io, and leaves out what the
-/// list leaves out.
+/// Makes it a workspace of its own, whose other crates use it and not another copy from crates.io, leaves out what the list
+/// leaves out, and names what the list adds.
 fn prepare(folder: &Path, subject: &Subject) -> Result<()> {
     let cargo_toml = folder.join("Cargo.toml");
     let mut text = without(&fs::read_to_string(&cargo_toml)?, &subject.without);
     if !text.contains("\n[workspace]") {
         text.push_str("\n[workspace]\n");
+    }
+    for (name, version) in &subject.with {
+        text.push_str(&format!("\n[dev-dependencies.{name}]\nversion = \"{version}\"\n"));
+    }
+    for (name, file) in &subject.programs {
+        text.push_str(&format!("\n[[test]]\nname = \"{name}\"\npath = \"{file}\"\n"));
     }
     text.push_str(&format!("\n[patch.crates-io]\n{} = {{ path = \".\" }}\n", subject.name));
     fs::write(&cargo_toml, text)?;

@@ -3,7 +3,7 @@
 //! They are sealed into the test's image, read-only, and the test starts in the package's folder. Links are followed. Left
 //! out are what version control and other tools keep for themselves (`.git`, and folders with a cache's tag,
 //! <https://bford.info/cachedir/>, as cargo's target folder has it), what cannot be read or is no file, and what would take
-//! more than an eighth of the machine's memory: the largest ones, with a note.
+//! more than an eighth of the machine's memory, or 128 MiB: the largest ones, with a note.
 
 use std::fs::{self, Metadata};
 use std::hash::{Hash, Hasher};
@@ -20,6 +20,8 @@ use crate::size::Size;
 
 /// Part of the machine's memory that the files may take.
 const SHARE: u64 = 8;
+/// Bytes that they may take at most: each test program's image, which is kept, has all of them.
+const BYTES_MAX: u64 = 128 << 20;
 /// More files and folders are not looked at.
 const ENTRIES_MAX: usize = 50_000;
 /// Folders in folders: a link that leads back to where it is ends here, if not before.
@@ -59,7 +61,7 @@ impl Package {
         package.walk(target.and_then(|target| target.canonicalize().ok()).as_deref());
         package.files.sort_by(|a, b| a.path.cmp(&b.path));
         package.folders.sort();
-        package.fit(memory / SHARE);
+        package.fit(BYTES_MAX.min(memory / SHARE));
         package
     }
 
@@ -106,13 +108,14 @@ impl Package {
         }
         if let Some((bytes, path)) = out.first() {
             self.notes.push(format!(
-                "{} files of {} are not in the machine, the largest {} ({}): all are to take at most an eighth of its \
-                 memory, {} (--memory gives more)",
+                "{} files of {} are not in the machine, the largest {} ({}): all are to take at most {}, an eighth of \
+                 its memory and no more than {}",
                 out.len(),
                 self.root.display(),
                 path.strip_prefix(&self.root).unwrap_or(path).display(),
                 Size(*bytes),
                 Size(bytes_max),
+                Size(BYTES_MAX),
             ));
         }
     }

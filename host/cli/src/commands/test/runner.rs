@@ -24,8 +24,11 @@ use crate::manifest;
 
 /// The word that cargo calls the tool with.
 const ROLE: &str = "test-runner";
-/// RAM of a machine for tests, in bytes, where the package does not want more: debug builds of whole test suites.
-const MEMORY: u64 = 1 << 30;
+/// RAM of a machine for tests, in bytes, where the package does not want more, and the computer has twice as much: a
+/// thousand threads with std's stacks of 2 MiB find room. What is not touched costs nothing.
+const MEMORY: u64 = 4 << 30;
+/// The same on a smaller computer, and under QEMU: debug builds of whole test suites.
+const MEMORY_SMALL: u64 = 1 << 30;
 
 const ON: &str = "AMPOULE_TEST_ON";
 const MACHINE: &str = "AMPOULE_TEST_MACHINE";
@@ -117,7 +120,7 @@ fn perform(program: &Path, arguments: &[OsString]) -> Result<Outcome> {
     let mut words = vec![text(program.as_os_str())?];
     words.extend(arguments.iter().map(|argument| text(argument)).collect::<Result<Vec<_>>>()?);
     let folder = env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
-    let manifest = manifest(program, &folder, setup.memory)?;
+    let manifest = manifest(program, &folder, &setup)?;
     let environment = environment::passed(env::vars_os());
     let on = setup.on;
     let package = Package::find(&folder, setup.cache.parent(), manifest.memory);
@@ -161,7 +164,7 @@ fn text(word: &OsStr) -> Result<String> {
 /// A machine as a test has it on Linux: it may listen and connect anywhere. What the package's own manifest says of
 /// memory, stack and environment counts; its arguments are the program's, not the tests', and
 /// its files as the machine has them are the program's, too: a test finds the package's folder.
-fn manifest(program: &Path, folder: &Path, memory: Option<u64>) -> Result<Manifest> {
+fn manifest(program: &Path, folder: &Path, setup: &Setup) -> Result<Manifest> {
     let cargo_toml = folder.join("Cargo.toml");
     let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
@@ -169,7 +172,8 @@ fn manifest(program: &Path, folder: &Path, memory: Option<u64>) -> Result<Manife
         true => manifest::read(&cargo_toml, &name, &version)?,
         false => Manifest { name, version, ..Manifest::default() },
     };
-    manifest.memory = memory.unwrap_or_else(|| manifest.memory.max(MEMORY));
+    let least = if setup.on == On::Qemu { MEMORY_SMALL } else { half_of_the_computer_s().clamp(MEMORY_SMALL, MEMORY) };
+    manifest.memory = setup.memory.unwrap_or_else(|| manifest.memory.max(least));
     manifest.arguments = Vec::new();
     let protocols = [Protocol::Tcp, Protocol::Udp];
     manifest.network = Some(Network {
@@ -179,6 +183,12 @@ fn manifest(program: &Path, folder: &Path, memory: Option<u64>) -> Result<Manife
             .to_vec(),
     });
     Ok(manifest)
+}
+
+/// Half of the computer's memory, in bytes, by the MiB.
+fn half_of_the_computer_s() -> u64 {
+    let all = rustix::system::sysinfo();
+    (all.totalram.saturating_mul(all.mem_unit.into()) / 2) >> 20 << 20
 }
 
 fn seal(elf: &[u8], files: &[u8], manifest: &Manifest, exokernel: Option<&[u8]>) -> Result<Vec<u8>> {
