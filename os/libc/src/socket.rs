@@ -135,6 +135,7 @@ pub(crate) unsafe fn do_socketpair(family: c_int, kind: c_int, ends: *mut [c_int
 }
 
 pub(crate) unsafe fn do_bind(fd: c_int, address: *const c_void, length: c_uint) -> Result<i64> {
+    spare()?;
     let file = table().get(fd)?;
     // SAFETY: the caller's contract.
     if let Some(name) = unix_name(unsafe { bytes(address, length as usize) }?) {
@@ -145,10 +146,12 @@ pub(crate) unsafe fn do_bind(fd: c_int, address: *const c_void, length: c_uint) 
 }
 
 pub(crate) fn do_listen(fd: c_int, backlog: c_int) -> Result<i64> {
+    spare()?;
     done(table().get(fd)?.socket()?.listen(backlog.max(1) as u32))
 }
 
 pub(crate) unsafe fn do_connect(fd: c_int, address: *const c_void, length: c_uint) -> Result<i64> {
+    spare()?;
     let file = table().get(fd)?;
     // SAFETY: the caller's contract.
     let wire = unsafe { bytes(address, length as usize) }?;

@@ -263,6 +263,7 @@ impl Machine {
             self.watch();
         }
         self.tender.count();
+        self.tender.tell_wall();
         self.offer();
     }
 

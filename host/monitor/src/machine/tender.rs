@@ -20,7 +20,7 @@ use abi::gate::{
 };
 use abi::vcpu::{STATUS_ABORT, Vcpu, event_bit};
 use core::fmt::Write as _;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use host_device::console::Console;
 use host_device::hostnet::Hostnet;
 use host_device::net::Net;
@@ -91,6 +91,21 @@ pub(crate) struct Tender<P> {
     pub(crate) says_marks: bool,
     /// When this was made, before the guest's first instruction.
     pub(crate) made: Moment,
+}
+
+/// What the wall clock may be wrong by before it is set, ns: two clocks cannot be read at once, and a clock that is set all
+/// the time goes back all the time.
+const WALL_TOLERANCE_NS: u64 = 1_000_000;
+
+/// Sets what the guest was `told` to `base`, if that is another time; `first` is what the boot information says.
+fn follow(told: &AtomicU64, first: u64, base: u64) {
+    let known = match told.load(Ordering::Relaxed) {
+        0 => first,
+        known => known,
+    };
+    if known.abs_diff(base) > WALL_TOLERANCE_NS {
+        told.store(base, Ordering::Relaxed);
+    }
 }
 
 /// One moment on two clocks.
@@ -315,7 +330,19 @@ impl<P: Platform> Tender<P> {
         if count > 0 {
             self.serve();
         }
+        if until_ns != WAIT_POLL {
+            self.tell_wall();
+        }
         self.raise_heard();
+    }
+
+    /// Has the guest's wall clock follow the host's, which may have been set or have run at another rate than the counter
+    /// that the guest reads. A guest that has a function for it asks by itself.
+    pub(crate) fn tell_wall(&self) {
+        if self.clock.kind == CLOCK_TSC {
+            let base = vdso::now(libc::CLOCK_REALTIME).wrapping_sub(now_ns(&self.clock));
+            follow(&self.vcpu().wall_base_ns, self.clock.wall_base_ns, base);
+        }
     }
 
     /// Gives the guest the answers to names that have come.
@@ -458,4 +485,19 @@ pub(crate) fn now_ns(clock: &Clock) -> u64 {
         return ((u128::from(ticks) * u128::from(clock.multiplier)) >> 32) as u64;
     }
     vdso::now(libc::CLOCK_MONOTONIC).wrapping_sub(clock.monotonic_base_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wall_clock_follows_steps_and_no_noise() {
+        let (told, first) = (AtomicU64::new(0), 1_700_000_000_000_000_000);
+        let after = |base| (follow(&told, first, base), told.load(Ordering::Relaxed)).1;
+        assert_eq!(after(first + 900_000), 0, "within the tolerance");
+        assert_eq!(after(first + 3_600_000_000_000), first + 3_600_000_000_000, "an hour on");
+        assert_eq!(after(first + 3_600_000_000_000 - 1_000), first + 3_600_000_000_000, "noise");
+        assert_eq!(after(first - 86_400_000_000_000), first - 86_400_000_000_000, "a day back");
+    }
 }

@@ -35,7 +35,7 @@ pub(crate) unsafe fn do_openat(directory: c_int, path: *const c_char, flags: c_i
 
 /// Opens `/dev/null`.
 fn open_null(flags: c_int) -> c_int {
-    let file = posix::path::null(flags as u32);
+    let file = spare().and_then(|()| posix::path::null(flags as u32));
     give_int(file.and_then(|file| table().insert(file, flags as u32 & CLOSE_ON_EXEC != 0)).map(i64::from))
 }
 
