@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod attacks;
+mod capture;
 mod clock;
+mod debugger;
 mod examples;
 mod failures;
 mod fleet;
@@ -36,7 +38,9 @@ fn main() -> ExitCode {
     cases.extend(failures::cases());
     cases.extend(fleet::cases());
     cases.extend(attacks::cases());
+    cases.extend(capture::cases());
     cases.extend(clock::cases());
+    cases.extend(debugger::cases());
     match guests::cases() {
         Ok(guests) => cases.extend(guests),
         Err(error) => cases.push(Case::new("guests", move || anyhow::bail!("they cannot be listed: {error:#}"))),

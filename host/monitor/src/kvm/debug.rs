@@ -78,8 +78,10 @@ impl Session {
         Self { places: [None; PLACES], stop: None, pending: None, is_stepping: false, after_gate: false, symbols }
     }
 
-    pub(super) fn is_stepping(&self) -> bool {
-        self.is_stepping
+    /// Is no slice to be handed up now? It would come between a step's beginning and its end, or between gdb's interrupt and
+    /// what that is to find.
+    pub(super) fn keeps_slices(&self) -> bool {
+        self.is_stepping || line::is_readable()
     }
 }
 
