@@ -59,7 +59,7 @@ fn start(image: &Path, backend: Backend, arguments: &[&str]) -> Result<(Machine,
     let mut shell = Command::new("sh");
     shell.args(["-c", &command]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut gdb = shell.spawn().context("cannot start gdb")?;
-    say(&mut gdb, &["set confirm off", "set pagination off"])?;
+    say(&mut gdb, &["set confirm off", "set pagination off", "set width 0"])?;
     Ok((machine, gdb))
 }
 
@@ -89,12 +89,17 @@ fn has(said: &str, texts: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// The commands that `docs/debugging.md` shows.
+fn shown() -> Result<Vec<&'static str>> {
+    let page = include_str!("../../../docs/debugging.md");
+    let block =
+        page.split_once("```gdb\n").and_then(|(_, rest)| rest.split_once("```")).context("no commands for gdb")?;
+    Ok(block.0.lines().collect())
+}
+
 fn looks(backend: Backend) -> Result<()> {
     let (machine, mut gdb) = start(&image()?, backend, &[])?;
-    let look =
-        ["break debugged::weigh", "continue", "backtrace 2", "print apples + 100 * pears", "finish", "next", "next"];
-    say(&mut gdb, &look)?;
-    say(&mut gdb, &["print debugged::SHOWN", "delete", "continue"])?;
+    say(&mut gdb, &shown()?)?;
     let (said, end) = finish(machine, gdb)?;
     has(&said, &["Breakpoint 1, debugged::weigh (apples=40, pears=2)", "#1", "in debugged::basket (apples="])?;
     has(&said, &["$1 = 240", "{value: 42}"])?;
@@ -124,7 +129,7 @@ fn faults(backend: Backend) -> Result<()> {
     let (machine, mut gdb) = start(&image, backend, &[])?;
     say(&mut gdb, &["continue", "backtrace 1", "continue"])?;
     let (said, end) = finish(machine, gdb)?;
-    has(&said, &["SIGSEGV", "guest_null::read", "exited with code 0213"])?;
+    has(&said, &["SIGSEGV", "read () at null/src/main.rs:8", "exited with code 0213"])?;
     end.with_fault()?.with_text(&["a null pointer"]).map(drop)
 }
 
