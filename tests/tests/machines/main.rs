@@ -3,7 +3,9 @@
 
 mod attacks;
 mod bad_links;
+mod capture;
 mod clock;
+mod debugger;
 mod examples;
 mod failures;
 mod fleet;
@@ -39,7 +41,9 @@ fn main() -> ExitCode {
     cases.extend(fleet::cases());
     cases.extend(attacks::cases());
     cases.extend(bad_links::cases());
+    cases.extend(capture::cases());
     cases.extend(clock::cases());
+    cases.extend(debugger::cases());
     match guests::cases() {
         Ok(guests) => cases.extend(guests),
         Err(error) => cases.push(Case::new("guests", move || anyhow::bail!("they cannot be listed: {error:#}"))),
