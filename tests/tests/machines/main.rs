@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod attacks;
+mod charts;
 mod clock;
 mod examples;
 mod failures;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     cases.extend(failures::cases());
     cases.extend(fleet::cases());
     cases.extend(attacks::cases());
+    cases.extend(charts::cases());
     cases.extend(clock::cases());
     match guests::cases() {
         Ok(guests) => cases.extend(guests),
