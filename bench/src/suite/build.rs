@@ -27,8 +27,8 @@ struct Project<'a> {
 
 pub(super) fn figures(subjects: &Subjects) -> Result<Vec<Figure>> {
     let project = Project::new(subjects)?;
-    // What one side would otherwise download for both, and the OS.
-    project.image()?;
+    // Before the others, which find there what is built once.
+    let first = first(&project);
     let rounds = subjects.rounds(ROUNDS);
     let lines = |who: &str, role, against: Option<&str>| -> Vec<Line> {
         let line = |group: &str| Line {
@@ -51,7 +51,7 @@ pub(super) fn figures(subjects: &Subjects) -> Result<Vec<Figure>> {
     });
     let mut all = take(rounds, vec![image, native]);
     all.push(Line {
-        outcome: first(&project).map_or_else(
+        outcome: first.map_or_else(
             |error| Outcome::Failed(format!("{error:#}")),
             |seconds| Outcome::Measured(vec![[seconds].into_iter().collect()]),
         ),

@@ -51,7 +51,9 @@ impl Place {
     fn against(self) -> Option<Place> {
         match self {
             Place::Process | Place::Kvm => Some(Place::Native),
-            Place::Microvm | Place::Q35 => Some(Place::Linux),
+            Place::Q35 => Some(Place::Linux),
+            // Debian's kernel does not run on it.
+            Place::Microvm => None,
             Place::Linux | Place::Native | Place::Pinned => None,
         }
     }

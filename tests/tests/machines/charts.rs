@@ -58,7 +58,8 @@ fn found(chromium: &std::path::Path, page: &std::path::Path, is_dark: bool) -> R
     ensure!(opened.console.is_empty(), "the browser complains: {:#?}", opened.console);
     let result = opened.document.split_once("<pre id=\"result\">").and_then(|(_, rest)| rest.split_once("</pre>"));
     let (result, _) = result.context("the probe is gone")?;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(result).with_context(|| format!("it found {result}"))?;
+    let bytes =
+        base64::engine::general_purpose::STANDARD.decode(result).with_context(|| format!("it found {result}"))?;
     Ok(serde_json::from_slice(&bytes)?)
 }
 
