@@ -4,6 +4,7 @@
 mod attacks;
 mod bad_links;
 mod capture;
+mod charts;
 mod clock;
 mod debugger;
 mod examples;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     cases.extend(attacks::cases());
     cases.extend(bad_links::cases());
     cases.extend(capture::cases());
+    cases.extend(charts::cases());
     cases.extend(clock::cases());
     cases.extend(debugger::cases());
     match guests::cases() {
