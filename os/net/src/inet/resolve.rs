@@ -288,10 +288,8 @@ impl Inet {
             addresses.extend(part.found.into_iter().flatten());
             self.drop_stream(world, part.stream);
         }
-        // RFC 6724 §6, rules 1 and 6: those that cannot be reached last, IPv6 before IPv4 unless it is local (§2.1).
         addresses.sort_by_key(|address| {
-            let is_local = matches!(address, IpAddr::V6(v6) if v6.is_unique_local());
-            (!self.ip.reaches(*address), is_local, address.is_ipv4())
+            preference(self.ip.source(*address).filter(|_| self.ip.reaches(*address)), *address)
         });
         *question.answer.lock() = Some(match is_known {
             _ if !addresses.is_empty() => Ok(addresses),
@@ -300,5 +298,22 @@ impl Inet {
         });
         self.discard(question.socket);
         question.watch.changed();
+    }
+}
+
+/// What is less is to be tried first (RFC 6724 §6, as far as one interface goes): rule 1, what can be reached, so that there
+/// is a source; rules 2 and 5, what lies where the source does; rule 6, IPv6 before IPv4, and that before what is local.
+pub(super) fn preference(source: Option<IpAddr>, address: IpAddr) -> (bool, bool, bool, bool) {
+    let is_elsewhere = source.is_some_and(|source| realm(source) != realm(address));
+    (source.is_none(), is_elsewhere, realm(address) != 0, address.is_ipv4())
+}
+
+/// Where an address has a meaning: everywhere, in one place (fc00::/7, RFC 4193; fec0::/10, RFC 3879), on its link.
+fn realm(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V6(v6) if v6.is_unique_local() => 1,
+        IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfec0 => 2,
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => 3,
+        _ => 0,
     }
 }
