@@ -156,9 +156,10 @@ pub trait Stack: Sync {
     fn available(&self, socket: SocketId) -> usize;
     /// Who is told when it becomes readier; `None` for nobody.
     fn watch(&self, socket: SocketId, watch: Option<alloc::sync::Arc<dyn Watch>>);
-    /// The machine's own addresses on this network, each with the bits of its prefix. None where the stack does not know.
-    fn addresses(&self) -> Vec<(IpAddr, u8)> {
-        Vec::new()
+    /// Tells the machine's own addresses on this network, each with the bits of its prefix. None where the stack does not know.
+    /// `take` MUST NOT call the stack.
+    fn addresses(&self, take: &mut dyn FnMut(IpAddr, u8)) {
+        let _ = take;
     }
     /// Looks a name up; `watch` is told when [`Resolved::take`] has the answer. With a `family` the stack MAY leave out
     /// addresses of the other one.

@@ -4,6 +4,7 @@
 use super::fd::{door, give_int, put, room, set_errno, text};
 use super::socket::{ADDRESS_MAX, encode};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use posix::errno::{Errno, Result};
@@ -128,8 +129,10 @@ door! {
     /// BSD `getifaddrs`: the loopback's addresses, and the network's as far as its stack knows them. The host's sockets have
     /// the host's.
     fn getifaddrs(list: *mut *mut Interface) -> c_int {
+        let mut own = Vec::new();
+        posix::inet::addresses(&mut |ip, prefix| own.push((ip, prefix)));
         // SAFETY: the caller's contract.
-        give_int(unsafe { put(list, entries(&posix::inet::addresses())) }.map(|()| 0))
+        give_int(unsafe { put(list, entries(&own)) }.map(|()| 0))
     }
 
     /// BSD `freeifaddrs`.
@@ -173,7 +176,7 @@ mod tests {
                 (&[10, 1, 2, 3][..], &[255, 255, 240, 0][..])
             );
             assert_eq!((&(*second.broadcast))[4..8], [10, 1, 15, 255]);
-            let last = &*(*(*second).next).next;
+            let last = &*(*second.next).next;
             assert_eq!((&(&(*last.address))[8..10], (&(*last.address))[24]), (&[0xfe, 0x80][..], 2));
             assert_eq!(((&(*last.mask))[15], (&(*last.mask))[16]), (255, 0));
             assert!(last.broadcast.is_null() && last.next.is_null());

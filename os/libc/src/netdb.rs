@@ -107,7 +107,7 @@ fn addresses(host: Option<&[u8]>, hints: Hints) -> core::result::Result<Vec<IpAd
     let family = match hints.family {
         AF_INET => Some(Family::V4),
         AF_INET6 => Some(Family::V6),
-        _ if hints.flags & CONFIGURED != 0 => configured(&posix::inet::addresses()),
+        _ if hints.flags & CONFIGURED != 0 => configured(posix::inet::addresses),
         _ => None,
     };
     let is_wanted = |ip: &IpAddr| family.is_none_or(|family| ip.is_ipv4() == (family == Family::V4));
@@ -118,9 +118,12 @@ fn addresses(host: Option<&[u8]>, hints: Hints) -> core::result::Result<Vec<IpAd
 
 /// The only family that the machine has an address of (POSIX: the loopback's do not count; nor do link-local ones, which lead
 /// nowhere). `None` if it has both, or nobody knows of any.
-fn configured(own: &[(IpAddr, u8)]) -> Option<Family> {
-    let four = own.iter().any(|(ip, _)| ip.is_ipv4());
-    let six = own.iter().any(|(ip, _)| matches!(ip, IpAddr::V6(v6) if !v6.is_unicast_link_local()));
+fn configured(addresses: impl FnOnce(&mut dyn FnMut(IpAddr, u8))) -> Option<Family> {
+    let (mut four, mut six) = (false, false);
+    addresses(&mut |ip, _| match ip {
+        IpAddr::V4(_) => four = true,
+        IpAddr::V6(v6) => six |= !v6.is_unicast_link_local(),
+    });
     match (four, six) {
         (true, false) => Some(Family::V4),
         (false, true) => Some(Family::V6),
@@ -328,12 +331,12 @@ mod tests {
         assert_eq!(addresses(Some(b"192.0.2.1"), hints), Ok(vec![Ipv4Addr::new(192, 0, 2, 1).into()]));
         assert_eq!(addresses(Some(b"localhost"), hints).map(|a| a.len()), Ok(2));
         assert_eq!(addresses(Some(b"example.org"), Hints { flags: NUMERIC_HOST, ..hints }), Err(NO_NAME));
-        let (four, six) =
-            ((Ipv4Addr::new(10, 0, 0, 1).into(), 24), (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 1).into(), 64));
-        let link = (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1).into(), 64);
-        assert_eq!((configured(&[]), configured(&[link])), (None, None));
-        assert_eq!((configured(&[four, link]), configured(&[four, six])), (Some(Family::V4), None));
-        assert_eq!(configured(&[link, six]), Some(Family::V6));
+        let (four, six) = (Ipv4Addr::new(10, 0, 0, 1).into(), Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 1).into());
+        let link = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1).into();
+        let with = |own: &[IpAddr]| configured(|take| own.iter().for_each(|ip| take(*ip, 64)));
+        assert_eq!((with(&[]), with(&[link])), (None, None));
+        assert_eq!((with(&[four, link]), with(&[four, six])), (Some(Family::V4), None));
+        assert_eq!(with(&[link, six]), Some(Family::V6));
         assert_eq!(service(b"8080"), Ok(8080));
         assert_eq!(service(b"nonsense"), Err(SERVICE));
     }

@@ -215,8 +215,8 @@ impl Stack for Service {
         self.inet.lock().available(socket)
     }
 
-    fn addresses(&self) -> Vec<(IpAddr, u8)> {
-        self.inet.lock().addresses()
+    fn addresses(&self, take: &mut dyn FnMut(IpAddr, u8)) {
+        self.inet.lock().addresses(take);
     }
 
     fn watch(&self, socket: SocketId, watch: Option<Arc<dyn Watch>>) {

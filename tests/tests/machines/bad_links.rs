@@ -78,7 +78,9 @@ fn both_ways(backend: Backend, seed: u64, faults: Faults, (bytes, limit): (u64, 
             String::from_utf8_lossy(&output.stdout),
             machine.said()
         );
-        println!("{backend}, seed {seed}, {}", String::from_utf8_lossy(&output.stdout).trim());
+        if bytes == LONG.0 {
+            println!("{backend}, link {seed}: {}", String::from_utf8_lossy(&output.stdout).trim());
+        }
     }
     machine.signal(Signal::TERM)?;
     machine.end()?.with_status(143)?;

@@ -56,13 +56,13 @@ impl Network {
         for line in [
             &format!("addr add {} dev tap0", ROUTER[0]),
             &format!("addr add {} dev tap0 nodad", ROUTER[1]),
-            "addr add 10.98.0.1/24 dev r0",
-            "addr add 2001:db8:98::1/64 dev r0 nodad",
+            "addr add 10.98.0.1/24 dev r0 noprefixroute",
+            "addr add 2001:db8:98::1/64 dev r0 nodad noprefixroute",
             "link set tap0 up",
             "link set r0 up",
             // The link itself takes as much as any: only the router knows.
-            &format!("route replace 10.98.0.0/24 dev r0 mtu lock {NARROW}"),
-            &format!("-6 route replace 2001:db8:98::/64 dev r0 mtu lock {NARROW}"),
+            &format!("route add 10.98.0.0/24 dev r0 mtu lock {NARROW}"),
+            &format!("-6 route add 2001:db8:98::/64 dev r0 mtu lock {NARROW}"),
         ] {
             router.ip(line)?;
         }
@@ -145,7 +145,7 @@ fn pings(backend: Backend) -> Result<Verdict> {
         let line = said.lines().find_map(|line| line.strip_prefix("eth0 ").filter(|rest| rest.starts_with(start)));
         line.with_context(|| format!("no address {start}…\n{said}"))
     };
-    let (four, six, link) = (own("10.99.0.5")?, own("2001:db8:99:")?, own("fe80:")?);
+    let (four, six, link) = (own("10.99.0.")?, own("2001:db8:99:")?, own("fe80:")?);
     for (address, prefix) in [(four, "/24"), (six, "/64"), (link, "/64")] {
         ensure!(address.ends_with(prefix), "{address} has not {prefix}");
     }

@@ -87,13 +87,12 @@ impl Inet {
         ancillary: &Ancillary,
     ) -> Result<usize, Error> {
         self.bind_any(number)?;
-        let (outgoing, ports, more) = self.prepare(number, to, ancillary)?;
-        let options = self.sockets.get(number).map_or(super::socket::Options::DEFAULT, |socket| socket.options);
+        let (outgoing, ports, (more, discovery)) = self.prepare(number, to, ancillary)?;
         let size = match ancillary.segment {
             0 => bytes.len(),
             segment => segment.into(),
         };
-        let most = self.most(world, options.mtu_discover, outgoing.destination);
+        let most = self.most(world, discovery, outgoing.destination);
         if bytes.len() > PAYLOAD_MAX || size.min(bytes.len()) > most {
             return Err(EMSGSIZE);
         }
@@ -120,13 +119,13 @@ impl Inet {
         mtu - 8 - if to.is_ipv4() { 20 } else { 40 }
     }
 
-    /// How a datagram is to leave: its headers, its ports, and whether others wait to be answered.
+    /// How a datagram is to leave: its headers, its ports, whether others wait to be answered, and `IP_MTU_DISCOVER`.
     fn prepare(
         &mut self,
         number: u32,
         to: Option<SocketAddr>,
         ancillary: &Ancillary,
-    ) -> Result<(Outgoing, (u16, u16), bool), Error> {
+    ) -> Result<(Outgoing, (u16, u16), (bool, u32)), Error> {
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         if let Some(errno) = socket.error.take() {
             return Err(Error::Errno(errno));
@@ -165,7 +164,7 @@ impl Inet {
             is_probe: options.mtu_discover == 3,
             ..Outgoing::new(source, to.ip(), UDP, (options.hop_limit as u8).max(1))
         };
-        Ok((outgoing, (local.map_or(0, |l| l.port()), to.port()), more))
+        Ok((outgoing, (local.map_or(0, |l| l.port()), to.port()), (more, options.mtu_discover)))
     }
 
     /// One datagram into the link.

@@ -49,7 +49,6 @@ use crate::ip::{Ip, Wire};
 use crate::random::{HashKey, Random};
 use crate::time::Instant;
 use alloc::collections::{BinaryHeap, VecDeque};
-use alloc::vec::Vec;
 use configure::Configuration;
 use core::cmp::Reverse;
 use core::net::{IpAddr, SocketAddr};
@@ -193,9 +192,9 @@ impl Inet {
         self.ip.v4().is_some()
     }
 
-    /// The interface's addresses, each with the bits of its prefix.
-    pub(crate) fn addresses(&self) -> Vec<(IpAddr, u8)> {
-        self.ip.addresses().collect()
+    /// Tells the interface's addresses, each with the bits of its prefix.
+    pub(crate) fn addresses(&self, take: &mut dyn FnMut(IpAddr, u8)) {
+        self.ip.addresses(take);
     }
 
     /// Is this one of the interface's addresses?

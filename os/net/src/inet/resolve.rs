@@ -43,8 +43,8 @@ pub(super) struct Resolver {
 struct Question {
     socket: u32,
     name: String,
-    /// One for each kind of address.
-    parts: Vec<Part>,
+    /// One for each kind of address. Of one that nobody wants it is known that there is none.
+    parts: [Part; 2],
     tries: usize,
     due: Instant,
     answer: Answer,
@@ -96,24 +96,21 @@ impl Inet {
         let datagram = Body::Datagram(Box::new(Datagram::new(true)));
         let socket = Socket::new(Family::V6, device::Kind::Datagram, datagram);
         let number = self.sockets.insert(socket).ok_or(ENOBUFS)?;
-        let kinds: &[Kind] = match family {
-            None => &[Kind::A, Kind::Aaaa],
-            Some(Family::V4) => &[Kind::A],
-            Some(Family::V6) => &[Kind::Aaaa],
-        };
         let word = self.random.word();
-        let part = |(at, kind): (usize, &Kind)| Part {
-            kind: *kind,
-            // Apart from each other, or one's answer could be the other's.
-            id: (word >> (16 * at)) as u16 & !1 | at as u16,
-            found: None,
+        // The numbers are apart from each other, or one's answer could be the other's.
+        let part = |kind, id, of| Part {
+            kind,
+            id,
+            found: family.filter(|family| *family != of).map(|_| Vec::new()),
             stream: Stream::None,
         };
+        let four = part(Kind::A, word as u16 & !1, Family::V4);
+        let six = part(Kind::Aaaa, (word >> 16) as u16 | 1, Family::V6);
         let answer = Answer::default();
         self.resolver.questions.push(Question {
             socket: number,
             name: String::from(name),
-            parts: kinds.iter().enumerate().map(part).collect(),
+            parts: [four, six],
             tries: 0,
             due: world.now,
             answer: answer.clone(),
@@ -156,19 +153,19 @@ impl Inet {
         question.tries += 1;
         question.due = world.now + PATIENCE;
         let number = question.socket;
-        let open = question.parts.iter_mut().filter(|part| part.found.is_none());
-        let mut streams = Vec::new();
-        let packets: Vec<_> = open
-            .map(|part| {
-                streams.push(core::mem::replace(&mut part.stream, Stream::None));
-                dns::question(part.id, &question.name, part.kind)
-            })
-            .collect();
-        streams.into_iter().for_each(|stream| self.drop_stream(world, stream));
-        let Some(server) = server else { return };
-        for packet in packets {
-            // What cannot be sent now is asked again later.
-            let _ = self.send_datagram(world, number, &packet, Some(SocketAddr::new(server, PORT)));
+        for kind in 0..question.parts.len() {
+            let question = &mut self.resolver.questions[at];
+            let part = &mut question.parts[kind];
+            if part.found.is_some() {
+                continue;
+            }
+            let stream = core::mem::replace(&mut part.stream, Stream::None);
+            let packet = dns::question(part.id, &question.name, part.kind);
+            self.drop_stream(world, stream);
+            if let Some(server) = server {
+                // What cannot be sent now is asked again later.
+                let _ = self.send_datagram(world, number, &packet, Some(SocketAddr::new(server, PORT)));
+            }
         }
     }
 
@@ -281,18 +278,22 @@ impl Inet {
         }
     }
 
+    #[inline(never)]
+    fn preference(&self, address: IpAddr) -> u8 {
+        preference(self.ip.source(address).filter(|_| self.ip.reaches(address)), address)
+    }
+
     fn finish(&mut self, world: World<'_>, question: Question) {
         let is_known = question.parts.iter().all(|part| part.found.is_some());
-        let mut addresses = Vec::new();
+        let mut addresses: Vec<IpAddr> = Vec::new();
         for part in question.parts {
-            addresses.extend(part.found.into_iter().flatten());
+            for address in part.found.unwrap_or_default() {
+                let is_before = |known: &&IpAddr| self.preference(**known) <= self.preference(address);
+                let at = addresses.iter().take_while(is_before).count();
+                addresses.insert(at, address);
+            }
             self.drop_stream(world, part.stream);
         }
-        // RFC 6724 §6, rules 1 and 6: those that cannot be reached last, IPv6 before IPv4 unless it is local (§2.1).
-        addresses.sort_by_key(|address| {
-            let is_local = matches!(address, IpAddr::V6(v6) if v6.is_unique_local());
-            (!self.ip.reaches(*address), is_local, address.is_ipv4())
-        });
         *question.answer.lock() = Some(match is_known {
             _ if !addresses.is_empty() => Ok(addresses),
             true => Err(NO_SUCH_NAME),
@@ -300,5 +301,23 @@ impl Inet {
         });
         self.discard(question.socket);
         question.watch.changed();
+    }
+}
+
+/// What is less is to be tried first (RFC 6724 §6, as far as one interface goes): rule 1, what can be reached, so that there
+/// is a source; rules 2 and 5, what lies where the source does; rule 6, IPv6 before IPv4, and that before what is local.
+pub(super) fn preference(source: Option<IpAddr>, address: IpAddr) -> u8 {
+    let is_elsewhere = source.is_some_and(|source| realm(source) != realm(address));
+    let rules = [source.is_none(), is_elsewhere, realm(address) != 0, address.is_ipv4()];
+    rules.into_iter().fold(0, |sum, rule| sum << 1 | u8::from(rule))
+}
+
+/// Where an address has a meaning: everywhere, in one place (fc00::/7, RFC 4193; fec0::/10, RFC 3879), on its link.
+fn realm(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V6(v6) if v6.is_unique_local() => 1,
+        IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfec0 => 2,
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => 3,
+        _ => 0,
     }
 }

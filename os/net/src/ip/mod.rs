@@ -123,10 +123,12 @@ impl Ip {
         }
     }
 
-    /// All of them, each with the bits of its prefix.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> {
-        let four = self.v4.map(|own| (own.address.into(), own.prefix));
-        four.into_iter().chain(self.v6.addresses().map(|address| (address.into(), 64)))
+    /// Tells all of them, each with the bits of its prefix.
+    pub(crate) fn addresses(&self, take: &mut dyn FnMut(IpAddr, u8)) {
+        if let Some(own) = self.v4 {
+            take(own.address.into(), own.prefix);
+        }
+        self.v6.addresses().for_each(|address| take(address.into(), 64));
     }
 
     /// Do packets to this IPv4 address concern every station here?

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes that are made or looked at at once.
 const PIECE: usize = 64 << 10;
+/// How long it may take until there is a network.
+const NETWORK: Duration = Duration::from_secs(40);
 /// How long nothing may come.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -109,9 +111,22 @@ fn attend(mut stream: TcpStream) -> Result<()> {
     }
 }
 
+/// Connects, once there is a network: a router may not have told yet who we are (RFC 4862), and how to get anywhere.
+fn connect(server: &str) -> Result<TcpStream> {
+    let start = Instant::now();
+    loop {
+        match TcpStream::connect(server) {
+            Err(error) if error.kind() == ErrorKind::NetworkUnreachable && start.elapsed() < NETWORK => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            done => return done,
+        }
+    }
+}
+
 fn ask(server: &str, way: &str, bytes: &str) -> Result<()> {
     let bytes: u64 = bytes.parse().map_err(|_| other(format!("{bytes} is no number of bytes")))?;
-    let mut stream = prepared(TcpStream::connect(server)?)?;
+    let mut stream = prepared(connect(server)?)?;
     let start = Instant::now();
     let mut head = [0; 9];
     head[0] = if way == "down" { b'd' } else { b'u' };

@@ -281,3 +281,21 @@ fn a_message_is_never_the_other_kind_s_answer() {
     assert_eq!(dns::reply(&reply(&message, &[four(1)]), 6, NAME, Record::Aaaa), dns::Reply::Unrelated);
     assert_eq!(address(2, 53).port(), 53);
 }
+
+#[test]
+fn what_is_likely_to_be_reached_is_tried_first() {
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    let order = |sources: &dyn Fn(IpAddr) -> Option<IpAddr>| {
+        let mut all = ["fd00::5", "192.0.2.5", "2001:db8::5"].map(ip);
+        all.sort_by_key(|address| crate::inet::resolve::preference(sources(*address), *address));
+        all.map(|address| address.to_string()).join(" ")
+    };
+    let four = ip("10.0.0.1");
+    let with = |six: &'static str| move |to: IpAddr| Some(if to.is_ipv4() { four } else { ip(six) });
+    assert_eq!(order(&with("2001:db8::1")), "2001:db8::5 192.0.2.5 fd00::5");
+    // A router that has addresses for a place of its own alone (QEMU's fec0::/64) does not lead to the world.
+    assert_eq!(order(&with("fec0::1")), "192.0.2.5 2001:db8::5 fd00::5");
+    assert_eq!(order(&with("fd00::1")), "192.0.2.5 fd00::5 2001:db8::5");
+    assert_eq!(order(&|to| (!to.is_ipv4()).then(|| ip("2001:db8::1"))), "2001:db8::5 fd00::5 192.0.2.5");
+    assert_eq!(order(&|_| None), "2001:db8::5 192.0.2.5 fd00::5");
+}
