@@ -22,7 +22,7 @@ usage: cargo xtask COMMAND
   bench [PART]...  the numbers of SPECIFICATION.md beside their references, as a table; parts are sizes, start, fleet,
                    crowd, costs, memory, http, entropy
   reproduce [EXAMPLE]...  builds examples twice, in other folders, times, languages, as other users, and compares bytes
-  conformance [CRATE]... [--on BACKEND] [--machine MACHINE]
+  conformance [CRATE]... [--on BACKEND] [--machine MACHINE | --explain]
                    crates' own test suites on Linux and in machines, side by side; writes docs/conformance.md (minutes)
   nested           the guests on the KVM of an emulated AMD CPU, with and without nested page tables (minutes)";
 
