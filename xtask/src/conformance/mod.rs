@@ -7,6 +7,7 @@
 //! | `build` | its test programs, linked for Linux and for machines |
 //! | `run` | one test program: each test's result, those that hang and those that were taken along included |
 //! | `compare` | what passes on Linux, and what became of it in the machine |
+//! | `explain` | the causes put into the document anew, without a run |
 //! | `report` | `docs/conformance.md` |
 //!
 //! Only what passes on Linux is asked for. Each test that does not pass inside needs a cause in the list: inherent, then it
@@ -15,6 +16,7 @@
 
 mod build;
 mod compare;
+mod explain;
 mod fetch;
 mod list;
 mod report;
@@ -33,6 +35,8 @@ use list::Subject;
 
 /// The crates, and the causes of what does not pass.
 const LIST: &str = "xtask/conformance.toml";
+/// What the runs found.
+const DOCUMENT: &str = "docs/conformance.md";
 
 /// What all subjects have in common.
 struct Bench {
@@ -81,17 +85,41 @@ pub(crate) fn smoke() -> Result<()> {
 }
 
 /// Runs the suites of the crates named (all, if none is) and writes the report. `words` may hold `--on BACKEND` and
-/// `--machine MACHINE`.
+/// `--machine MACHINE`; or `--explain`: then nothing is run.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
-    let (backend, names) = backend(words)?;
+    let is_run = !words.contains(&"--explain");
+    let words: Vec<&str> = words.iter().copied().filter(|word| *word != "--explain").collect();
+    let (backend, names) = backend(&words)?;
     let subjects = list::read(Path::new(LIST))?;
     if let Some(unknown) = names.iter().find(|name| !subjects.iter().any(|subject| subject.name == **name)) {
         let known: Vec<&str> = subjects.iter().map(|subject| subject.name.as_str()).collect();
         bail!("`{unknown}` is not in xtask/conformance.toml; there are {}", known.join(", "));
     }
+    let mut chosen: Vec<&Subject> = subjects.iter().collect();
+    chosen.retain(|subject| names.is_empty() || names.contains(&subject.name.as_str()));
+    let complaints = if is_run { run_all(backend, &chosen)? } else { explain_all(&chosen)? };
+    complaints.iter().for_each(|complaint| println!("FAILED: {complaint}"));
+    match complaints.len() {
+        0 => Ok(()),
+        count => bail!(
+            "{count} complaints: give each failure its cause in xtask/conformance.toml, and remove causes that are no more"
+        ),
+    }
+}
+
+fn explain_all(subjects: &[&Subject]) -> Result<Vec<String>> {
+    let mut complaints = Vec::new();
+    for subject in subjects.iter().filter(|subject| !subject.carries_no_tests) {
+        let unexplained = explain::explain(Path::new(DOCUMENT), subject)?;
+        complaints.extend(unexplained.iter().map(|test| format!("{}: {test}, without a cause", subject.name)));
+    }
+    Ok(complaints)
+}
+
+fn run_all(backend: Backend, subjects: &[&Subject]) -> Result<Vec<String>> {
     let bench = Bench::new(backend)?;
     let mut complaints = Vec::new();
-    for subject in subjects.iter().filter(|subject| names.is_empty() || names.contains(&subject.name.as_str())) {
+    for subject in subjects {
         let start = Instant::now();
         println!("{} {}", subject.name, subject.version);
         if subject.carries_no_tests {
@@ -103,18 +131,12 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
                 println!("  {} ({:.0} s in all)", comparison.summary(), start.elapsed().as_secs_f64());
                 complaints.extend(comparison.complaints());
                 let other = (bench.backend.on != On::Process).then(|| bench.backend.name());
-                report::put(Path::new("docs/conformance.md"), subject, &comparison, other.as_deref())?;
+                report::put(Path::new(DOCUMENT), subject, &comparison, other.as_deref())?;
             }
             Err(error) => complaints.push(format!("{}: {error:#}", subject.name)),
         }
     }
-    complaints.iter().for_each(|complaint| println!("FAILED: {complaint}"));
-    match complaints.len() {
-        0 => Ok(()),
-        count => bail!(
-            "{count} complaints: give each failure its cause in xtask/conformance.toml, and remove causes that are no more"
-        ),
-    }
+    Ok(complaints)
 }
 
 /// `--on` and `--machine`, and the other words.
@@ -143,7 +165,7 @@ fn choice<T: ValueEnum>(option: &str, value: &str) -> Result<T> {
 fn without_tests(bench: &Bench, subject: &Subject) -> Result<()> {
     match fetch::tests_in(&fetch::source(&bench.folder, subject)?)? {
         Some(file) => bail!("it carries tests after all, in {}", file.display()),
-        None => report::put_bare(Path::new("docs/conformance.md"), subject),
+        None => report::put_bare(Path::new(DOCUMENT), subject),
     }
 }
 

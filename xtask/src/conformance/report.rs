@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::compare::Comparison;
+use super::compare::{Comparison, Loss};
 use super::list::Subject;
 
 const HEAD: &str = "\
@@ -32,7 +33,7 @@ The same under other backends, where it was tried. There a test that does not pa
 ";
 
 /// Begins the part of a section that is of other backends.
-const OTHERS: &str = "\nUnder other backends:\n";
+pub(super) const OTHERS: &str = "\nUnder other backends:\n";
 
 /// Writes the section of `subject`; its row for `other`, where that is another backend than a process.
 pub(super) fn put(file: &Path, subject: &Subject, comparison: &Comparison, other: Option<&str>) -> Result<()> {
@@ -54,7 +55,7 @@ pub(super) fn put(file: &Path, subject: &Subject, comparison: &Comparison, other
 }
 
 /// Writes the document with another section of this crate, made of the old one.
-fn rewrite(file: &Path, name: &str, section: impl FnOnce(&str) -> Result<String>) -> Result<()> {
+pub(super) fn rewrite(file: &Path, name: &str, section: impl FnOnce(&str) -> Result<String>) -> Result<()> {
     // Another run may be about other crates.
     let opened = fs::File::options().create(true).append(true).open(file);
     let lock = opened.with_context(|| format!("cannot write {}", file.display()))?;
@@ -87,7 +88,7 @@ fn document(sections: &[(String, String)]) -> String {
     format!("{HEAD}{first}{head}{sections}")
 }
 
-fn others(rows: &str) -> String {
+pub(super) fn others(rows: &str) -> String {
     if rows.trim().is_empty() { String::new() } else { format!("{OTHERS}\n{}\n", rows.trim()) }
 }
 
@@ -130,17 +131,9 @@ fn row_of(text: &str) -> Option<&str> {
 fn section(subject: &Subject, comparison: &Comparison) -> Result<String> {
     let Comparison { passed, failed, not_applicable, time, timed, .. } = comparison;
     let mut text = format!("{} {}\n\n", subject.name, subject.version);
-    let share = 100.0 * *passed as f64 / (passed + failed).max(1) as f64;
-    writeln!(
-        text,
-        "| {} {} | {passed} | {failed} | {not_applicable} | {:.1} % | {:.1} s | {:.1} s |\n",
-        subject.name,
-        subject.version,
-        // Not all, unless it is all.
-        (share * 10.0).floor() / 10.0,
-        time.0.as_secs_f64(),
-        time.1.as_secs_f64(),
-    )?;
+    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+    let times = (&*seconds(time.0), &*seconds(time.1));
+    writeln!(text, "{}\n", first_row(subject, *passed, (*failed, *not_applicable), times))?;
     write!(text, "{}, {}", today()?, toolchain()?)?;
     if !subject.features.is_empty() {
         let alone = if subject.default_features { "" } else { ", without the default ones" };
@@ -170,14 +163,23 @@ fn section(subject: &Subject, comparison: &Comparison) -> Result<String> {
     if !comparison.not_on_linux.is_empty() {
         writeln!(text, "\nDo not pass on Linux: {}.", names(comparison.not_on_linux.iter().map(String::as_str)))?;
     }
-    losses(&mut text, subject, comparison)?;
+    losses(&mut text, subject, &comparison.losses)?;
     Ok(text)
 }
 
-fn losses(text: &mut String, subject: &Subject, comparison: &Comparison) -> Result<()> {
+/// The table's row: tests that passed, that failed and that are not applicable, and times.
+pub(super) fn first_row(subject: &Subject, passed: usize, not: (usize, usize), times: (&str, &str)) -> String {
+    let Subject { name, version, .. } = subject;
+    // Not all, unless it is all.
+    let share = (1000.0 * passed as f64 / (passed + not.0).max(1) as f64).floor() / 10.0;
+    format!("| {name} {version} | {passed} | {} | {} | {share:.1} % | {} | {} |", not.0, not.1, times.0, times.1)
+}
+
+/// Those that did not pass, by causes.
+pub(super) fn losses(text: &mut String, subject: &Subject, losses: &[Loss]) -> Result<()> {
+    let shown = |loss: &Loss| format!("{} ({})", loss.test, loss.how);
     for (index, cause) in subject.cause.iter().enumerate() {
-        let of_it = comparison.losses.iter().filter(|loss| loss.cause == Some(index));
-        let tests: Vec<String> = of_it.map(|loss| format!("{} ({})", loss.test, loss.how)).collect();
+        let tests: Vec<String> = losses.iter().filter(|loss| loss.cause == Some(index)).map(shown).collect();
         if !tests.is_empty() {
             let kind = if cause.inherent { "Not applicable" } else { "Failed" };
             writeln!(
@@ -189,10 +191,10 @@ fn losses(text: &mut String, subject: &Subject, comparison: &Comparison) -> Resu
             )?;
         }
     }
-    let unexplained: Vec<&str> =
-        comparison.losses.iter().filter(|loss| loss.cause.is_none()).map(|loss| loss.test.as_str()).collect();
+    let unexplained: Vec<String> = losses.iter().filter(|loss| loss.cause.is_none()).map(shown).collect();
     if !unexplained.is_empty() {
-        writeln!(text, "\nFailed, {}, without a known cause:\n{}.", unexplained.len(), names(unexplained.into_iter()))?;
+        let names = names(unexplained.iter().map(String::as_str));
+        writeln!(text, "\nFailed, {}, without a known cause:\n{names}.", unexplained.len())?;
     }
     Ok(())
 }
@@ -221,8 +223,6 @@ fn output(command: &mut Command) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::run::{Results, Verdict};
     use super::*;
 

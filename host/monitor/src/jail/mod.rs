@@ -14,8 +14,8 @@
 //! says so; the other layers are as old as the kernels that a machine runs on at all.
 //!
 //! Names are looked up by a program of the host's (`sockets/lookup.rs`), which inherits what is left. A manifest whose
-//! `net.connect` has names therefore leaves more: files may be read and run, and system calls are those of an ordinary
-//! program. That is said too.
+//! `net.connect` has names, or `*`, which is any name too, therefore leaves more: files may be read and run, and system calls
+//! are those of an ordinary program. That is said too.
 
 mod calls;
 mod files;
@@ -63,7 +63,8 @@ impl Jail {
         let udp = of(Protocol::Udp).flat_map(|l| l.first_port..=l.last_port).map(|port| on_host(Protocol::Udp, port));
         let is_low = |port: u16| (1..1024).contains(&port);
         let low_ports = bind.any(is_low) || udp.take(PORTS_MAX).any(is_low);
-        let names = network.connect.iter().any(|peer| matches!(peer.host, Host::Name(_)));
+        // Whoever is allowed, by whatever name; see `Network::may_resolve`.
+        let names = network.connect.iter().any(|peer| matches!(peer.host, Host::Name(_) | Host::Any));
         let peers = network.connect.iter().filter(|peer| peer.protocol == Protocol::Tcp);
         // A resolver may ask by TCP (RFC 7766).
         let resolver = names.then_some(53);
@@ -231,9 +232,18 @@ mod tests {
         let jail = Jail::new(&manifest(vec![], vec![named]), &[]);
         assert_eq!(jail.connect, Ports::Only(vec![53, 5432]));
         assert!(jail.names && jail.to_string().contains("53, 5432"), "{jail}");
-        let by_address = connect(Protocol::Udp, Host::Any, 5000);
+        let by_address = connect(Protocol::Udp, Host::Prefix(vec![10, 0, 0, 0], 8), 5000);
         let jail = Jail::new(&manifest(vec![], vec![by_address]), &[]);
         assert_eq!(jail.connect, Ports::Only(vec![]));
         assert!(!jail.names);
+    }
+
+    #[test]
+    fn whoever_may_ask_for_a_name_has_a_resolver() {
+        for host in [Host::Any, Host::Name("*.org".into()), Host::Prefix(vec![10, 0, 0, 0], 8)] {
+            let manifest = manifest(vec![], vec![connect(Protocol::Udp, host, 5000)]);
+            let may = manifest.network.as_ref().is_some_and(|network| network.may_resolve("example.org"));
+            assert_eq!(Jail::new(&manifest, &[]).names, may, "{manifest:?}");
+        }
     }
 }
