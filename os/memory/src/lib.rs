@@ -10,8 +10,8 @@ mod admission;
 mod cache;
 pub mod heap;
 pub mod pages;
-mod runs;
 mod room;
+mod runs;
 mod shared;
 
 pub use admission::{Admission, Promise};

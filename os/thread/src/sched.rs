@@ -41,8 +41,7 @@ struct Sched {
 // SAFETY: threads are shared by nature; see "Who holds what".
 unsafe impl Send for Sched {}
 
-static SCHED: SpinLock<Sched> =
-    SpinLock::new(Sched { ready: Turns::new(), timers: Heap::new(), live: 0, count: 0 });
+static SCHED: SpinLock<Sched> = SpinLock::new(Sched { ready: Turns::new(), timers: Heap::new(), live: 0, count: 0 });
 /// Ticks come every so many ns, or 0.
 static PERIOD: AtomicU64 = AtomicU64::new(0);
 static DEAD_THREAD: AtomicPtr<Inner> = AtomicPtr::new(null_mut());
