@@ -12,6 +12,7 @@ extern crate alloc;
 // The drivers define the device hooks that services call.
 extern crate virtio as _;
 
+mod absent;
 mod argument;
 pub mod calendar;
 pub mod copy;

@@ -196,6 +196,8 @@ unsafe fn files(number: usize, a: &Arguments) -> Option<Result<i64>> {
             133 => fs::do_mknodat(CWD, a[0] as *const _, a[1] as u32),
             137 => fs::do_statfs(a[0] as *const _, a[1] as *mut _),
             138 => fs::do_fstatfs(int(0), a[1] as *mut _),
+            // setxattr to fremovexattr, three of each
+            188..=199 => Err(Errno::OPNOTSUPP),
             217 => fs::do_getdents(int(0), a[1] as *mut _, a[2]),
             213 => epoll::do_epoll_create(0),
             232 => epoll::do_epoll_wait(int(0), a[1] as *mut _, int(2), poll::deadline_ms(int(3))),

@@ -42,7 +42,7 @@ fn simulate(threads: &mut [Thread], tick: u64, length: u64) {
                 // SAFETY: they outlive the simulation, and nobody else looks at them meanwhile.
                 let one = unsafe { &mut **thread };
                 if one.wakes.is_some_and(|at| at <= now) {
-                    one.ready_since = one.wakes.take().unwrap();
+                    one.ready_since = one.wakes.take().expect("it sleeps");
                     turns.wake(*thread, false, || now);
                 }
             }
@@ -92,7 +92,7 @@ fn a_sleeper_overtakes_busy_threads_at_the_next_tick() {
             let mut threads: Vec<_> = (0..busy).map(|_| thread(0, 0)).collect();
             threads.push(thread(10_000, 100_000));
             simulate(&mut threads, tick, 4_000_000_000);
-            let sleeper = threads.pop().unwrap();
+            let sleeper = threads.pop().expect("it is the last");
             // Some ten microseconds a tick are far less than its share; the first time nobody is known to be busy.
             assert!(sleeper.had >= 4_000_000_000 / tick * 9_000, "{busy} busy: {} ns", sleeper.had);
             assert!(sleeper.longest <= (busy + 1) * SLICE_NS, "{busy} busy: {}", sleeper.longest);
@@ -111,7 +111,7 @@ fn who_sleeps_a_little_and_computes_a_lot_gets_a_share_and_no_more() {
             threads.push(thread(900_000, 10_000));
             simulate(&mut threads, tick, 8_000_000_000);
             let fair = 1.0 / (busy + 1) as f64;
-            let greedy = shares(&threads).pop().unwrap();
+            let greedy = shares(&threads).pop().expect("it is the last");
             assert!(greedy < 1.6 * fair && greedy > 0.4 * fair, "tick {tick}, {busy} busy: {greedy}");
         }
     }
@@ -122,13 +122,13 @@ fn a_crowd_that_wakes_all_the_time_starves_nobody() {
     let mut threads: Vec<_> = (0..200).map(|n| thread(300_000, 50_000 + n * 1_000)).collect();
     threads.push(thread(0, 0));
     simulate(&mut threads, TICK, 8_000_000_000);
-    let least = threads.iter().map(|t| t.had).min().unwrap();
+    let least = threads.iter().map(|t| t.had).min().expect("there are some");
     assert!(least > 8_000_000_000 / 201 / 4, "{least}");
 }
 
 #[test]
 fn without_busy_threads_it_is_one_line_and_no_clock() {
-    let threads = [const { () }; 8].map(|()| thread(1, 1));
+    let threads = [1; 8].map(|work| thread(work, 1));
     let all = threads.each_ref().map(|t| std::ptr::from_ref(t).cast_mut());
     let (mut turns, no_clock) = (Turns::new(), || -> u64 { panic!("looked at the clock") });
     assert!(turns.is_empty());

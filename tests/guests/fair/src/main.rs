@@ -165,7 +165,9 @@ fn overtakes() {
         drop(ask);
         [asleep, answered]
     });
-    println!("beside four busy threads, of those so many had the CPU for each sleep of 100 µs: {asleep:.1}, with an answer {answered:.1}");
+    println!(
+        "beside four busy threads, of those so many had the CPU for each sleep of 100 µs: {asleep:.1}, with an answer {answered:.1}"
+    );
     // A busy one may have the CPU before, and its slice may end; in one line it would be four or more.
     assert!(asleep < 2.5 && answered < 2.5, "{asleep} {answered}");
     let turns = turns.map(AtomicU64::into_inner);

@@ -145,8 +145,10 @@ fn loopback() -> io::Result<()> {
     server.read_exact(&mut bytes)
 }
 
-/// The calls, by name.
-const CALLS: [(&str, fn() -> io::Result<()>); 12] = [
+/// A call and its name.
+type Call = (&'static str, fn() -> io::Result<()>);
+
+const CALLS: [Call; 12] = [
     ("open /dev/null", || File::open("/dev/null").map(drop)),
     ("a file in /tmp", file),
     ("a folder in /tmp", folder),
@@ -182,7 +184,7 @@ fn main() {
         }
         level += 1;
         // A block at a time where it is tight, then coarser.
-        if !(0..if level < 600 { 1 } else { 8 }).all(|_| hoard.give()) {
+        if !(0..if level < 120 { 1 } else { 8 }).all(|_| hoard.give()) {
             break;
         }
     }
