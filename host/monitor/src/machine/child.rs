@@ -257,9 +257,10 @@ pub(crate) fn tender<P: Platform>(
     // SAFETY: mapped for good just now, for this slice alone.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer as *mut u8, MESSAGE_MAX) };
     let hostnet = match rings.hostnet() {
-        // SAFETY: as for the console's.
         Some(queues) => {
-            unsafe { rings::serve(queues, &layout) }.map(|queues| hostnet(plan, queues, ram)).transpose()?
+            // SAFETY: as for the console's.
+            let queues = unsafe { rings::serve(queues, &layout) };
+            queues.map(|queues| hostnet(plan, queues, ram)).transpose()?
         }
         None => None,
     };
