@@ -259,7 +259,8 @@ pub(crate) fn tender<P: Platform>(
     let hostnet = match rings.hostnet() {
         Some(queues) => {
             // SAFETY: as for the console's.
-            unsafe { rings::serve(queues, &layout) }.map(|queues| hostnet(plan, queues, ram)).transpose()?
+            let queues = unsafe { rings::serve(queues, &layout) };
+            queues.map(|queues| hostnet(plan, queues, ram)).transpose()?
         }
         None => None,
     };

@@ -20,8 +20,8 @@ use gdbstub_arch::x86::reg::X86_64CoreRegs;
 use host_device::system::{self, errno};
 use kvm_bindings::kvm_regs;
 
-/// Bytes that go through the pipe at a time: no more than it holds.
-const PIECE: usize = 4096;
+/// Bytes that go through the pipe at a time, which holds more: a page.
+const PIECE: usize = abi::PAGE_SIZE as usize;
 
 impl Target for Machine {
     type Arch = X86_64_SSE;
@@ -164,11 +164,13 @@ impl SectionOffsets for Machine {
     }
 }
 
-/// The part of `length` bytes at a guest's address that can be the machine's own, as this process sees it.
+/// The part of `length` bytes at a guest's address that can be the machine's own and lies in one page, as this process sees
+/// it: the kernel copies a page or nothing of it.
 fn own(machine: &Machine, address: u64, length: usize) -> Option<(*mut u8, usize)> {
     let (start, end) = (machine.tender.layout.image.start, machine.tender.layout.arena.end);
-    let room = end.checked_sub(address).filter(|_| address >= start)?;
-    Some((machine.tender.layout.host(address), length.min(usize::try_from(room).unwrap_or(usize::MAX)).min(PIECE)))
+    let room = end.checked_sub(address).filter(|room| address >= start && *room > 0)?;
+    let piece = (PIECE as u64 - address % PIECE as u64).min(room).min(length as u64);
+    Some((machine.tender.layout.host(address), piece as usize))
 }
 
 /// Reads memory; gives how much of it there is.
