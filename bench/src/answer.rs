@@ -16,7 +16,7 @@ use crate::command::Running;
 /// Between two attempts to connect.
 const STEP: Duration = Duration::from_millis(2);
 /// How long a server may take.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(50);
 /// Connections under way at the same time.
 const PENDING: usize = 400;
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";

@@ -11,14 +11,17 @@ use crate::command::outcome;
 use crate::results::{Figure, Line, Outcome};
 use crate::smaps;
 use anyhow::{Context, Result, bail};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Sizes to try, in MiB, ascending.
 const SIZES: [u64; 24] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 96, 128];
 /// How often the size that is named must have worked, one time after the other.
 const TIMES: usize = 3;
-/// A guest with too little memory may end, or hang.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a program with enough memory may take. One with too little may end, or hang: it gets so many times what the one
+/// with enough took, but no less than some seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LONGER: u32 = 4;
+const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 /// The guest's memory where what is beside it is measured.
 const GUEST_MIB: u64 = 64;
 
@@ -27,8 +30,8 @@ pub(super) fn figures(subjects: &Subjects) -> Result<Vec<Figure>> {
     let web = subjects.program("examples/web", true)?;
     let mut lines = Vec::new();
     for place in [Place::Process, Place::Kvm, Place::Microvm, Place::Q35, Place::Linux] {
-        let prints = |size| prints_hello(subjects, &hello, place, size);
-        let answers = |size| answers_thousand(subjects, &web, place, size);
+        let prints = |size, patience| prints_hello(subjects, &hello, place, size, patience);
+        let answers = |size, patience| answers_thousand(subjects, &web, place, size, patience);
         lines.push(least(subjects, place, "`hello` prints", &hello, false, prints));
         lines.push(least(subjects, place, "`web` answers 1,000 requests", &web, true, answers));
     }
@@ -73,7 +76,7 @@ fn least(
     group: &str,
     program: &Program,
     needs_tap: bool,
-    works: impl Fn(u64) -> Result<()>,
+    works: impl Fn(u64, Duration) -> Result<()>,
 ) -> Line {
     let mut line = place.line(group);
     // How much a program and its system need is no matter of who runs them, and a native process has no least of its own.
@@ -92,18 +95,20 @@ fn least(
 }
 
 /// The least size that works so many times in a row.
-fn reliably(works: impl Fn(u64) -> Result<()>, times: usize) -> Result<u64> {
-    let found = bisect(&works)?;
+fn reliably(works: impl Fn(u64, Duration) -> Result<()>, times: usize) -> Result<u64> {
+    let (start, most) = (Instant::now(), SIZES[SIZES.len() - 1]);
+    works(most, PATIENCE).with_context(|| format!("not even with {most} MiB"))?;
+    let patience = (start.elapsed() * LONGER).clamp(LEAST_PATIENCE, PATIENCE);
+    let found = bisect(|size| works(size, patience))?;
     // The first time was while it was looked for.
-    let again = |size: u64| (1..times).try_for_each(|_| works(size));
+    let again = |size: u64| (1..times).try_for_each(|_| works(size, patience));
     let mut enough = SIZES.into_iter().filter(|size| *size >= found).filter(|size| again(*size).is_ok());
     enough.next().context("no size works each time")
 }
 
-/// The least size that works, if all above it do.
+/// The least size that works, if all above it do, the greatest among them.
 fn bisect(works: impl Fn(u64) -> Result<()>) -> Result<u64> {
     let (mut low, mut high) = (0, SIZES.len() - 1);
-    works(SIZES[high]).with_context(|| format!("not even with {} MiB", SIZES[high]))?;
     while low < high {
         let middle = (low + high) / 2;
         match works(SIZES[middle]) {
@@ -114,18 +119,18 @@ fn bisect(works: impl Fn(u64) -> Result<()>) -> Result<u64> {
     Ok(SIZES[high])
 }
 
-fn prints_hello(subjects: &Subjects, hello: &Program, place: Place, size: u64) -> Result<()> {
-    let (status, output, errors) = outcome(&mut prints(subjects, hello, place, Some(size))?, PATIENCE)?;
+fn prints_hello(subjects: &Subjects, hello: &Program, place: Place, size: u64, patience: Duration) -> Result<()> {
+    let (status, output, errors) = outcome(&mut prints(subjects, hello, place, Some(size))?, patience)?;
     if !output.contains("Hello from a sealed machine!") {
         bail!("it ended with {status}: {}", errors.trim());
     }
     Ok(())
 }
 
-fn answers_thousand(subjects: &Subjects, web: &Program, place: Place, size: u64) -> Result<()> {
+fn answers_thousand(subjects: &Subjects, web: &Program, place: Place, size: u64, patience: Duration) -> Result<()> {
     let plan = Plan { memory: Some(size), ..Plan::new(place, web, Kind::Http) };
-    let server = plan.start_within(subjects, PATIENCE)?;
-    server.ask(subjects, "requests", &["1000"], PATIENCE * 4)?;
+    let server = plan.start_within(subjects, patience)?;
+    server.ask(subjects, "requests", &["1000"], patience)?;
     Ok(())
 }
 
@@ -150,13 +155,12 @@ mod tests {
             let found = bisect(|size| if size >= expected { Ok(()) } else { bail!("too little") });
             assert_eq!(found.expect("found"), expected);
         }
-        let tries = std::cell::RefCell::new(0);
-        let shaky = |size: u64| {
-            *tries.borrow_mut() += 1;
-            let is_second_of_five = size == 5 && *tries.borrow() > SIZES.len().ilog2() as usize + 2;
-            if size < 5 || is_second_of_five { bail!("too little") } else { Ok(()) }
+        let fives = std::cell::Cell::new(0);
+        let shaky = |size: u64, _| {
+            fives.set(fives.get() + u32::from(size == 5));
+            if size < 5 || size == 5 && fives.get() == 2 { bail!("too little") } else { Ok(()) }
         };
         assert_eq!(reliably(shaky, 3).expect("found"), 6, "five works once, and not each time");
-        assert!(bisect(|_| bail!("never")).is_err_and(|error| error.to_string().contains("128 MiB")));
+        assert!(reliably(|_, _| bail!("never"), 3).is_err_and(|error| error.to_string().contains("128 MiB")));
     }
 }

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long a server may take until it answers.
-const START: Duration = Duration::from_secs(40);
+const START: Duration = Duration::from_secs(60);
 /// How long one that was asked to stop may take.
 const STOP: Duration = Duration::from_secs(10);
 
@@ -113,7 +113,7 @@ impl Server {
                 if status.success() {
                     return Ok(server);
                 }
-                bail!("{command:?} did not answer within {} s", patience.as_secs());
+                bail!("the server did not answer within {} s", patience.as_secs());
             }
             if server.running.has_ended()? {
                 bail!("the server ended before it served: {}", server.said().trim());
