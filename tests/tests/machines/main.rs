@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod attacks;
+mod book;
 mod clock;
 mod examples;
 mod failures;
@@ -56,6 +57,11 @@ fn main() -> ExitCode {
     cases.extend(reproducible::cases());
     cases.extend(services::cases());
     cases.extend(signed::cases());
+    let names = cases.iter().map(|case| case.name.clone()).collect();
+    match book::cases(names) {
+        Ok(book) => cases.extend(book),
+        Err(error) => cases.push(Case::new("the book", move || anyhow::bail!("it cannot be listed: {error:#}"))),
+    }
     harness::main(cases)
 }
 
