@@ -7,7 +7,7 @@
 //! # Layout
 //! All integers little-endian, all offsets in bytes from the table's first byte, which is page-aligned.
 //! ```text
-//! 0    magic u64, entries u64, time u64, length u64          HEADER bytes
+//! 0    magic u64, entries u32, start u32, time u64, length u64   HEADER bytes
 //! 32   entries, 32 bytes each; the first is the root         see `Entry`
 //!      names, one after the other
 //!      contents; those of a page or more begin on a page, and zeros follow them up to the next one
@@ -110,6 +110,7 @@ fn long(bytes: &[u8], at: usize) -> Option<u64> {
 pub struct Files<'a> {
     bytes: &'a [u8],
     entries: &'a [[u8; ENTRY]],
+    start: u32,
     time_s: u64,
 }
 
@@ -117,18 +118,20 @@ impl<'a> Files<'a> {
     /// The table in `bytes`; `None` if its header is none.
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
         let header = bytes.get(..HEADER)?;
-        let count = long(header, 8)?;
-        if long(header, 0)? != FILES_MAGIC || long(header, 24)? != bytes.len() as u64 || count > ENTRIES_MAX {
+        let count = word(header, 8)?;
+        if long(header, 0)? != FILES_MAGIC || long(header, 24)? != bytes.len() as u64 || u64::from(count) > ENTRIES_MAX
+        {
             return None;
         }
         let table = bytes.get(HEADER..HEADER.checked_add(count as usize * ENTRY)?)?;
-        Some(Files { bytes, entries: table.as_chunks().0, time_s: long(header, 16)? })
+        Some(Files { bytes, entries: table.as_chunks().0, start: word(header, 12)?, time_s: long(header, 16)? })
     }
 
     /// The header of a table.
-    pub fn header(entries: u64, time_s: u64, length: u64) -> [u8; HEADER] {
+    pub fn header(entries: u32, start: u32, time_s: u64, length: u64) -> [u8; HEADER] {
         let mut out = [0; HEADER];
-        for (to, value) in out.as_chunks_mut().0.iter_mut().zip([FILES_MAGIC, entries, time_s, length]) {
+        let counts = u64::from(entries) | u64::from(start) << 32;
+        for (to, value) in out.as_chunks_mut().0.iter_mut().zip([FILES_MAGIC, counts, time_s, length]) {
             *to = value.to_le_bytes();
         }
         out
@@ -142,6 +145,11 @@ impl<'a> Files<'a> {
     /// Is there not even a root?
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// The number of the directory that the program starts in: its first current one.
+    pub fn start(&self) -> u32 {
+        self.start
     }
 
     /// When everything in it was last changed, in seconds since 1970: one time for all.
@@ -201,7 +209,13 @@ impl<'a> Files<'a> {
                 }
             }
         }
-        if next == self.len() { Ok(()) } else { Err("a sealed file is in no directory") }
+        if next != self.len() {
+            return Err("a sealed file is in no directory");
+        }
+        match self.entry(self.start).map(|entry| entry.kind) {
+            Some(Kind::Directory { .. }) => Ok(()),
+            _ => Err("the program is to start in no sealed directory"),
+        }
     }
 
     fn check_children(&self, directory: u32, children: core::ops::Range<u32>) -> Result<(), &'static str> {

@@ -37,6 +37,9 @@ pub struct Vcpu {
     /// Where the console itself cannot say that its input has ended (a virtio-console of one port): how many bytes of it
     /// there are in all, and 1 more. 0: not known yet. Comes with [`EVENT_INPUT`].
     pub input_end: AtomicU64,
+    /// Where the guest reads the time-stamp counter: wall-clock time when the machine's monotonic clock was 0 (ns since
+    /// 1970), as the far side's clock has it by now. 0: as [`crate::boot::Clock::wall_base_ns`] says.
+    pub wall_base_ns: AtomicU64,
 }
 
 /// What an upcall interrupted.

@@ -17,21 +17,28 @@ pub struct Namespace {
 impl Namespace {
     /// Makes a namespace with a tap named `tap0`, addressed [`HOST_ADDRESS`]/24.
     pub fn new() -> Result<Self> {
+        let namespace = Self::bare()?;
+        namespace.ip(&format!("addr add {HOST_ADDRESS}/24 dev tap0"))?;
+        namespace.ip("link set tap0 up")?;
+        Ok(namespace)
+    }
+
+    /// Makes a namespace with a tap named `tap0` that has no address and is not up.
+    pub fn bare() -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("ampoule-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         ip(&["netns", "add", &name])?;
         let namespace = Namespace { name };
-        for arguments in [
-            "link set lo up",
-            "tuntap add dev tap0 mode tap",
-            &format!("addr add {HOST_ADDRESS}/24 dev tap0"),
-            "link set tap0 up",
-        ] {
-            let mut all = vec!["-n", &namespace.name];
-            all.extend(arguments.split(' '));
-            ip(&all)?;
-        }
+        namespace.ip("link set lo up")?;
+        namespace.ip("tuntap add dev tap0 mode tap")?;
         Ok(namespace)
+    }
+
+    /// Runs `ip` inside; `line` is its words.
+    pub fn ip(&self, line: &str) -> Result<()> {
+        let mut all = vec!["-n", &self.name];
+        all.extend(line.split(' '));
+        ip(&all)
     }
 
     /// What stands before the words of a command that is to run inside.

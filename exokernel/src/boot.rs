@@ -126,12 +126,12 @@ fn main(start: &Start, own: &paging::Own, end: u64, tsc_base: u64, first: Sample
     let Some(mut image) = (unsafe { Image::find(end) }) else {
         give_up("there is no image behind the exokernel, or the machine's memory ends before it", STATUS_OUT_OF_MEMORY)
     };
-    image.base = GuestAddr(random_slot(&mut entropy));
+    let line = start.command_line();
+    image.base = GuestAddr(command_line::base(line).unwrap_or_else(|| random_slot(&mut entropy)));
     let ram = layout(&image, start);
     image.relocate();
     must(image.seal());
 
-    let line = start.command_line();
     let strings = Strings::build(&image, line);
     let pages = Pages::map(&image, &ram, &strings);
     let arena = map_arena(&ram, image.base, &mut entropy);

@@ -3,6 +3,7 @@
 //! | word | meaning |
 //! |---|---|
 //! | `ampoule.time=NS` | wall-clock time at the start, ns since 1970 |
+//! | `ampoule.base=ADDRESS` | where the image is to lie, for a debugger's sake, instead of anywhere; 2 MiB aligned |
 //! | `ampoule.ip=ADDRESS/PREFIX,GATEWAY,NAME-SERVER` | network configuration; without it the guest uses DHCP |
 //! | `ampoule.env=NAME=VALUE` | an environment entry, instead of the manifest's of that name |
 //! | `virtio_mmio.device=SIZE@ADDRESS:LINE` | a device; microvm adds these by itself, at the very end |
@@ -12,6 +13,7 @@
 //! that a space, a percent sign, or an argument that looks like a device can be passed.
 
 use abi::boot::NetworkConfig;
+use abi::image::IMAGE_ALIGN;
 
 /// All words. They are bytes: nothing here depends on more than ASCII.
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -49,6 +51,12 @@ pub fn devices(line: &[u8]) -> impl Iterator<Item = (u64, u32)> {
 /// Wall-clock time at the start, ns since 1970.
 pub fn time(line: &[u8]) -> Option<u64> {
     options(line).find_map(|w| number(w.strip_prefix(b"ampoule.time=")?, 10))
+}
+
+/// Where the image is to lie, if that was said and it can.
+pub fn base(line: &[u8]) -> Option<u64> {
+    let base = options(line).find_map(|w| number(w.strip_prefix(b"ampoule.base=")?, 10))?;
+    (base.is_multiple_of(IMAGE_ALIGN) && (1 << 32..1 << 46).contains(&base)).then_some(base)
 }
 
 /// The network configuration, all zero without one.
@@ -135,6 +143,10 @@ mod tests {
         assert_eq!(network(b"ampoule.ip=10.0.2.15/99").address, [0; 4]);
         assert_eq!(time(b"ampoule.time=x"), None);
         assert_eq!(time(b"ampoule.time="), None);
+        assert_eq!(base(b"ampoule.base=6442450944"), Some(0x1_8000_0000));
+        assert_eq!(base(b"ampoule.base=6442450945 "), None);
+        assert_eq!(base(b"ampoule.base=2097152"), None);
+        assert_eq!(base(b"-- ampoule.base=6442450944"), None);
         assert_eq!(time(b"ampoule.time=18446744073709551616"), None);
         assert_eq!(network(b"ampoule.ip=10.0.2.256/24").address, [0; 4]);
         assert_eq!(devices(b"virtio_mmio.device=512@0xfeb00e00 virtio_mmio.device=512@feb00e00:1").count(), 0);

@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use cargo_metadata::Package;
@@ -52,6 +52,22 @@ pub struct End {
     pub output: String,
 }
 
+/// A guest's program, built for the host.
+///
+/// # Errors
+/// It does not build.
+pub fn program(package: &str) -> Result<PathBuf> {
+    static PROGRAMS: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = PROGRAMS.lock();
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--release", "--no-default-features", "--package", package]);
+    command.arg("--target-dir").arg(tool::root().join("tests/guests/target/linux"));
+    command.current_dir(tool::root().join("tests/guests")).env("CARGO_PROFILE_RELEASE_PANIC", "unwind");
+    // As cargo does it for everybody: with the system's libc.
+    command.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=-crt-static");
+    tool::built(command, package)
+}
+
 impl Linux {
     pub(crate) fn read(package: &Package) -> Result<Self> {
         let manifest = &package.metadata["ampoule"];
@@ -68,27 +84,12 @@ impl Linux {
         })
     }
 
-    /// The program, built for the host.
-    fn program(&self) -> Result<PathBuf> {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["build", "--quiet", "--release", "--no-default-features", "--package", &self.package]);
-        command.arg("--target-dir").arg(tool::root().join("tests/guests/target/linux"));
-        command.current_dir(tool::root().join("tests/guests")).env("CARGO_PROFILE_RELEASE_PANIC", "unwind");
-        // As cargo does it for everybody: with the system's libc.
-        command.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=-crt-static");
-        tool::built(command, &self.package)
-    }
-
     /// Runs it to its end, with its manifest's arguments or with these.
     ///
     /// # Errors
     /// It does not build or run.
     pub fn run(&self, arguments: Option<&[&str]>, input: &str) -> Result<End> {
-        static PROGRAMS: OnceLock<std::sync::Mutex<()>> = OnceLock::new();
-        let program = {
-            let _one_at_a_time = PROGRAMS.get_or_init(Default::default).lock();
-            self.program()?
-        };
+        let program = program(&self.package)?;
         let mut command = Command::new("timeout");
         command.arg("--kill-after=1").arg(crate::machine::PATIENCE.as_secs().to_string()).arg(program);
         match arguments {

@@ -22,8 +22,10 @@ usage: cargo xtask COMMAND
   bench [PART]...  the numbers of SPECIFICATION.md beside their references, as a table; parts are sizes, start, fleet,
                    crowd, costs, memory, http, entropy
   reproduce [EXAMPLE]...  builds examples twice, in other folders, times, languages, as other users, and compares bytes
-  conformance [CRATE]... [--on BACKEND]
+  conformance [CRATE]... [--on BACKEND] [--machine MACHINE]
                    crates' own test suites on Linux and in machines, side by side; writes docs/conformance.md (minutes)
+  gibibyte         a GiB over each simulated bad link, and each way over each bad link between a machine and Linux
+                   (half an hour)
   nested           the guests on the KVM of an emulated AMD CPU, with and without nested page tables (minutes)";
 
 fn main() -> ExitCode {
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         ["prepush"] => steps::prepush(),
         ["layers"] => layers::check(),
         ["unsafe-check"] => unsafety::check(),
+        ["gibibyte"] => steps::gibibyte(),
         ["nested"] => nested::run(),
         ["reproduce", examples @ ..] => reproduce::run(examples),
         ["conformance", words @ ..] => conformance::run(words),

@@ -1,7 +1,7 @@
 //! `cargo xtask reproduce`: does anything but the sources get into an image?
 //!
 //! It builds the same examples twice and makes as much different as it can: the folder, the time, the time zone, the language, the
-//! umask, the number of jobs, the user. Then it compares the images and their debug files byte by byte. What cannot be made
+//! umask, the number of jobs, the user and his home with Cargo's. Then it compares the images and their debug files byte by byte. What cannot be made
 //! different on this computer is said.
 
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ struct Surroundings {
     zone: &'static str,
     umask: &'static str,
     jobs: String,
+    /// Whether the builder's home is in the copy's folder too.
+    has_own_home: bool,
     /// Programs, with their arguments, that start the one after them elsewhere.
     starters: Vec<&'static str>,
 }
@@ -43,6 +45,7 @@ pub(crate) fn run(examples: &[&str]) -> Result<()> {
         zone: "UTC",
         umask: "022",
         jobs: "1".into(),
+        has_own_home: false,
         starters: Vec::new(),
     };
     let there = Surroundings {
@@ -51,6 +54,7 @@ pub(crate) fn run(examples: &[&str]) -> Result<()> {
         zone: "Pacific/Kiritimati",
         umask: "077",
         jobs: processors.max(2).to_string(),
+        has_own_home: true,
         starters: starters(),
     };
     // One after the other: so the clock differs by minutes even where it cannot be set.
@@ -97,12 +101,30 @@ fn build(around: &Surroundings, examples: &[&str]) -> Result<(Vec<PathBuf>, Copy
         command.arg(tool::tool()?).arg("build").arg(copy.folder().join("examples").join(example));
         command.env("AMPOULE_SOURCE", copy.folder()).env("CARGO_TARGET_DIR", copy.folder().join("target"));
         command.env("CARGO_BUILD_JOBS", &around.jobs).env("LC_ALL", around.locale).env("LANG", around.locale);
+        if around.has_own_home {
+            command.envs(home(copy.folder())?);
+        }
         command.env("TZ", around.zone).env("USER", around.name).env_remove("SOURCE_DATE_EPOCH");
         let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("cannot start sh")?;
         ensure!(output.status.success(), "{example} does not build");
         images.push(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     }
     Ok((images, copy))
+}
+
+/// A home of its own below a folder: Cargo's too, with the packages that were fetched, but under another path.
+fn home(folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
+    let usual = std::env::home_dir().context("there is no home")?;
+    let folder_of = |variable, below| std::env::var_os(variable).map_or_else(|| usual.join(below), PathBuf::from);
+    let (home, cargo) = (folder.join("home"), folder.join("home/cargo"));
+    std::fs::create_dir_all(&cargo)?;
+    for part in ["registry", "git", "config.toml", "credentials.toml"] {
+        let theirs = folder_of("CARGO_HOME", ".cargo").join(part);
+        if theirs.exists() {
+            std::os::unix::fs::symlink(theirs, cargo.join(part))?;
+        }
+    }
+    Ok(vec![("HOME", home), ("CARGO_HOME", cargo), ("RUSTUP_HOME", folder_of("RUSTUP_HOME", ".rustup"))])
 }
 
 /// Says whether two files are the same, and where they are not.

@@ -1,15 +1,17 @@
-//! What the tests need and a fresh machine lacks: QEMU, a browser, in some places `curl` and `ip`.
+//! What the tests need and a fresh machine lacks: QEMU, a browser, in some places `curl`, `ip`, `ping` and a DHCP server.
 
 use std::process::{Command, Stdio};
 
 /// Debian's packages by the program that each brings.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("curl", "curl"),
     ("ip", "iproute2"),
     ("chromium", "chromium"),
     ("ssh-keygen", "openssh-client"),
     ("faketime", "faketime"),
+    ("ping", "iputils-ping"),
+    ("dnsmasq", "dnsmasq-base"),
 ];
 
 /// Installs what is missing, where that is possible, and otherwise says what to install. Never fails: tests that lack

@@ -43,6 +43,17 @@ pub(crate) fn prepush() -> Result<()> {
     tally.conclude()
 }
 
+/// What takes too long for every day: a GiB over each bad link.
+pub(crate) fn gibibyte() -> Result<()> {
+    setup::install();
+    let mut tally = Tally::default();
+    let simulated = ["test", "--release", "--package", "ampoule-net", "--", "--ignored", "--nocapture", "gibibyte"];
+    tally.count("over simulated links", Some(&mut cargo(&simulated)));
+    let real = ["test", "--package", "ampoule-tests", "--test", "machines", "--", "--long", "a GiB over a link"];
+    tally.count("between a machine and Linux", Some(&mut cargo(&real)));
+    tally.conclude()
+}
+
 fn quick(tally: &mut Tally) {
     tally.step("format", &mut cargo(&["fmt", "--all", "--check"]));
     tally.step("clippy", &mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-Dwarnings"]));

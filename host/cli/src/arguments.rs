@@ -107,6 +107,9 @@ pub struct BuildOptions {
     /// Build without the package's default features
     #[arg(long)]
     pub no_default_features: bool,
+    /// Keep everything that a debugger can use in the debug file: variables and types, too, not only names and lines
+    #[arg(long)]
+    pub debuginfo: bool,
     /// Use Cargo.lock as it is
     #[arg(long)]
     pub locked: bool,
@@ -177,6 +180,14 @@ pub struct Run {
     /// and Perfetto
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "detach")]
     pub timeline: Option<Option<PathBuf>>,
+    /// Write what goes over its network to this file, in the pcap format (tcpdump -r, Wireshark): frames on a TAP interface and under
+    /// QEMU, otherwise packets made up from what its sockets carry
+    #[arg(long, value_name = "FILE", conflicts_with = "detach")]
+    pub pcap: Option<PathBuf>,
+    /// Have it wait for gdb at this port of 127.0.0.1, before the program's first instruction (0: any free port); as a process,
+    /// for a gdb that attaches to it. The command for gdb is printed. A package is built with --debuginfo
+    #[arg(long, value_name = "PORT", conflicts_with = "detach")]
+    pub gdb: Option<u16>,
     /// How to build it, where a package is named.
     #[command(flatten)]
     pub options: BuildOptions,
@@ -248,8 +259,9 @@ Examples:
   ampoule test --release --doc         the tests in its documentation
 
 It is `cargo test`, with each test program linked with the library OS and run in a machine of its own. All options but these
-are cargo's, see `cargo test --help`. A machine may listen and connect anywhere, has 1 GiB of memory or what the package's
-manifest says if that is more, and finds the environment that a test finds on Linux, except LD_* and TMPDIR."
+are cargo's, see `cargo test --help`. A machine may listen and connect anywhere, has 4 GiB of memory (half of
+the computer's, if that is less; 1 GiB under QEMU) or what the package's manifest says if that is more, finds the package's
+files, read-only, and the environment that a test finds on Linux, except LD_* and TMPDIR."
 )]
 pub struct Test {
     /// What to run them on

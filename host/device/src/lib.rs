@@ -10,6 +10,7 @@
 //! Nonsense ends the machine with a [`Nonsense`] that names device, queue and what was wrong; it never panics.
 #![cfg_attr(not(test), no_std)]
 
+pub mod capture;
 pub mod console;
 pub mod control;
 pub mod hostnet;

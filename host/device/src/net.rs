@@ -4,6 +4,7 @@
 //! kernel reads and writes that header itself (`IFF_VNET_HDR`), checks it, and completes or verifies checksums; nothing here
 //! looks into a frame. What the interface cannot take is lost, as on any link.
 
+use crate::capture::Capture;
 use crate::system::{self, EPOLL_EDGE, EPOLL_IN, errno};
 use crate::{Nonsense, Ram, Served, Traffic, What};
 use abi::ring::{Buffer, Chain, Device};
@@ -28,6 +29,7 @@ pub struct Net {
     /// A taken buffer for which there was no frame.
     spare: Option<Chain>,
     traffic: Traffic,
+    capture: Option<Capture>,
 }
 
 impl Net {
@@ -42,7 +44,13 @@ impl Net {
             is_readable: true,
             spare: None,
             traffic: Traffic::default(),
+            capture: None,
         })
+    }
+
+    /// Has every frame written down from now on, as it passes: checksums that are left to a device are not in it yet.
+    pub fn set_capture(&mut self, capture: Capture) {
+        self.capture = Some(capture);
     }
 
     /// Serves one queue; an unknown number is ignored.
@@ -82,6 +90,9 @@ impl Net {
             let from = self.ram.buffer(&frame)?;
             while system::write(self.interface, from, frame.length as usize) == -(errno::EINTR as isize) {}
             self.traffic.send(frame.length - HEADER);
+            if let Some(capture) = &mut self.capture {
+                capture.frame(from.wrapping_add(HEADER as usize), frame.length - HEADER);
+            }
             self.queues[QUEUE_TRANSMIT].complete(chain.head(), 0);
         }
         Ok(Served::publish(&mut self.queues[QUEUE_TRANSMIT]))
@@ -97,6 +108,9 @@ impl Net {
             match u32::try_from(got) {
                 Ok(length) if length > HEADER => {
                     self.traffic.receive(length - HEADER);
+                    if let Some(capture) = &mut self.capture {
+                        capture.frame(into.wrapping_add(HEADER as usize), length - HEADER);
+                    }
                     self.queues[QUEUE_RECEIVE].complete(chain.head(), length);
                 }
                 other => {

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub struct FileTree {
     root: Folder,
     entries: u64,
+    /// Where the program starts; empty for the root.
+    start: Vec<u8>,
 }
 
 type Folder = BTreeMap<Vec<u8>, Node>;
@@ -61,6 +63,13 @@ impl FileTree {
         self.folder(path.strip_suffix(b"/").unwrap_or(path)).map(drop)
     }
 
+    /// Makes a directory the one that the program starts in; it is made if need be.
+    pub fn start_in(&mut self, path: &[u8]) -> Result<(), TreeError> {
+        self.add_folder(path)?;
+        self.start = path.strip_suffix(b"/").unwrap_or(path).to_vec();
+        Ok(())
+    }
+
     /// Is nothing in it?
     pub fn is_empty(&self) -> bool {
         self.root.is_empty()
@@ -109,14 +118,20 @@ impl FileTree {
     /// The table. `time_s` is when every file says it was last changed, in seconds since 1970.
     pub fn pack(&self, time_s: u64) -> Vec<u8> {
         let (mut entries, mut names, mut files) = (Vec::new(), Vec::new(), Vec::new());
+        // What is left of the way to the directory to start in, as long as that leads on from here.
+        let (mut start, mut way) = (0, self.start.split(|b| *b == b'/').skip(1).peekable());
         let root = Kind::Directory { first: 0, count: 0 };
         entries.push(Entry { parent: 0, name_at: 0, name_length: 0, kind: root });
         let mut queue = VecDeque::from([(0u32, &self.root)]);
         while let Some((number, folder)) = queue.pop_front() {
             let first = entries.len() as u32;
             entries[number as usize].kind = Kind::Directory { first, count: folder.len() as u32 };
+            let mut next_start = start;
             for (name, node) in folder {
                 let own = entries.len() as u32;
+                if [start, next_start] == [number; 2] && way.next_if(|part| part == name).is_some() {
+                    next_start = own;
+                }
                 let kind = match node {
                     Node::Folder(folder) => {
                         queue.push_back((own, folder));
@@ -131,13 +146,14 @@ impl FileTree {
                 entries.push(Entry { parent: number, name_at, name_length: name.len() as u16, kind });
                 names.extend_from_slice(name);
             }
+            start = next_start;
         }
-        write(entries, &names, &files, time_s)
+        write(entries, start, &names, &files, time_s)
     }
 }
 
 /// Lays the parts out; offsets in `entries` count from the names until here.
-fn write(mut entries: Vec<Entry>, names: &[u8], files: &[(u32, &[u8])], time_s: u64) -> Vec<u8> {
+fn write(mut entries: Vec<Entry>, start: u32, names: &[u8], files: &[(u32, &[u8])], time_s: u64) -> Vec<u8> {
     let names_at = HEADER + entries.len() * ENTRY;
     entries.iter_mut().for_each(|e| e.name_at += names_at as u32);
     let mut out = vec![0; names_at];
@@ -152,7 +168,7 @@ fn write(mut entries: Vec<Entry>, names: &[u8], files: &[(u32, &[u8])], time_s: 
             out.extend_from_slice(bytes);
         }
     }
-    let header = Files::header(entries.len() as u64, time_s, out.len() as u64);
+    let header = Files::header(entries.len() as u32, start, time_s, out.len() as u64);
     out[..HEADER].copy_from_slice(&header);
     for (to, entry) in out[HEADER..].as_chunks_mut().0.iter_mut().zip(&entries) {
         *to = entry.encode();
@@ -217,6 +233,24 @@ mod tests {
         let listed: Vec<_> = list(&files).into_iter().map(|l| String::from_utf8(l.path).expect("text")).collect();
         let wanted = ["/empty", "/etc", "/etc/motd", "/www", "/www/a", "/www/a/index.html", "/www/a/logo", "/www/a.b"];
         assert_eq!(listed, wanted);
+    }
+
+    #[test]
+    fn the_directory_to_start_in_is_found() {
+        for path in ["", "/", "/a", "/a/b/", "/b/a", "/a/b/c", "/new/one"] {
+            let mut tree = tree(&[("/a/b/c/x", 1), ("/a/a/b/x", 1), ("/b/a/x", 1), ("/c", 1)]);
+            tree.start_in(path.as_bytes()).expect("a directory");
+            let bytes = tree.pack(0);
+            let files = Files::new(&bytes).expect("a table");
+            let parts = path.split('/').filter(|part| !part.is_empty());
+            let wanted = parts.fold(0, |at, part| files.child(at, part.as_bytes()).expect("there"));
+            assert_eq!((files.start(), files.check()), (wanted, Ok(())), "{path}");
+        }
+        let mut tree = tree(&[("/c", 1)]);
+        assert_eq!(tree.start_in(b"/c"), Err(TreeError::FileAndFolder));
+        let mut bytes = tree.pack(0);
+        bytes[12] = 1;
+        assert!(Files::new(&bytes).expect("a table").check().is_err(), "a file is nothing to start in");
     }
 
     #[test]

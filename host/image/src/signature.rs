@@ -217,6 +217,7 @@ fn signer(line: &str, number: usize) -> Result<Result<Signer, String>, KeyError>
     // PRINCIPALS [OPTIONS] in allowed_signers; nothing, or options alone, in authorized_keys.
     let (principals, options) = match &words[..at] {
         [] => (None, None),
+        [options] if is_authorization(options) => (None, Some(options)),
         [principals] => (Some(principals), None),
         [principals, options] => (Some(principals), Some(options)),
         _ => return Err(KeyError::Line(number)),
@@ -238,6 +239,29 @@ fn signer(line: &str, number: usize) -> Result<Result<Signer, String>, KeyError>
     let key = PublicKey::from_openssh(&format!("{kind} {key}")).map_err(|_| KeyError::Line(number))?;
     let name = principals.cloned().unwrap_or_else(|| comment.join(" "));
     Ok(Ok(Signer { name, key }))
+}
+
+/// Whether the one word before a key is options of authorized_keys (sshd(8)), and no name: one has a value in quotation marks,
+/// or is among those without a value.
+fn is_authorization(word: &str) -> bool {
+    const WITHOUT_VALUE: [&str; 14] = [
+        "agent-forwarding",
+        "cert-authority",
+        "no-agent-forwarding",
+        "no-port-forwarding",
+        "no-pty",
+        "no-touch-required",
+        "no-user-rc",
+        "no-x11-forwarding",
+        "port-forwarding",
+        "pty",
+        "restrict",
+        "user-rc",
+        "verify-required",
+        "x11-forwarding",
+    ];
+    let is_option = |part: &String| part.contains("=\"") || WITHOUT_VALUE.contains(&part.to_lowercase().as_str());
+    split(word, ',').iter().any(is_option)
 }
 
 /// Words between blanks; blanks within quotation marks are part of one.
@@ -320,6 +344,10 @@ mod tests {
             error(&format!("\na valid-before=\"20300101\" {}", public(1)))
                 .starts_with("line 2 restricts its key by `valid-before")
         );
+        for options in ["cert-authority", "no-pty,restrict", "command=\"true x\",no-pty", "No-Pty"] {
+            let refused = error(&format!("{options} {}", public(1)));
+            assert!(refused.starts_with("line 1 restricts its key by `"), "{options}: {refused}");
+        }
         assert!(error(&format!("a cert-authority {}", public(1))).contains("`cert-authority`"));
         assert!(error(&format!("a namespaces=\"git\" {}", public(1))).ends_with(", only keys for other purposes"));
         assert!(error("hello world").starts_with("line 1 is neither"));

@@ -36,6 +36,22 @@ pub enum Error {
         /// Why not.
         cause: std::io::Error,
     },
+    /// a capture cannot be written
+    #[error("cannot write what goes over the network to {path}: {cause}", path = .path.display())]
+    Capture {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        cause: std::io::Error,
+    },
+    /// gdb cannot be waited for
+    #[error("cannot wait for gdb at 127.0.0.1 port {port}: {cause}; give --gdb another port (0: any free one)")]
+    Debugger {
+        /// The port.
+        port: u16,
+        /// Why not.
+        cause: std::io::Error,
+    },
     /// QEMU is not installed
     #[error(
         "qemu-system-x86_64 is not installed; get it (Debian: apt-get install qemu-system-x86), or run the image as a process"

@@ -9,7 +9,9 @@
 //! is in [`sockets`].
 
 mod backtrace;
+mod capture;
 mod counters;
+mod debugger;
 mod error;
 pub mod jail;
 pub mod kvm;
@@ -23,6 +25,7 @@ mod tap;
 pub mod timeline;
 
 pub use counters::Counters;
+pub use debugger::{Attach, Debugged};
 pub use error::Error;
 pub use network::{Network, Station, Tap};
 pub use options::{Backend, Notice, Options, Outcome, Program, Publish};

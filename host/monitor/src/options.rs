@@ -1,7 +1,7 @@
 //! What the operator says about one run, and what became of it.
 
-use crate::Network;
 use crate::timeline::Timeline;
+use crate::{Attach, Network};
 use abi::image::ImageHeader;
 use abi::manifest::{Manifest, Protocol};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -43,6 +43,11 @@ pub struct Options {
     pub counters: Option<PathBuf>,
     /// Where to note how far the machine has come.
     pub timeline: Option<Timeline>,
+    /// A file to make, for what goes over the network.
+    pub pcap: Option<PathBuf>,
+    /// Wait for gdb at this port of 127.0.0.1 before the program's first instruction; 0 is any free one. As a process it is not
+    /// taken: gdb attaches by itself.
+    pub gdb: Option<u16>,
     /// Deliver a slice this often (ns) whatever the guest asks for. For tests of pre-emption; the guest's own slices
     /// end with the kernel's tick, some 4 ms.
     pub preempt_ns: Option<u64>,
@@ -61,6 +66,8 @@ impl Default for Options {
             debug: None,
             counters: None,
             timeline: None,
+            pcap: None,
+            gdb: None,
             preempt_ns: None,
         }
     }
@@ -93,9 +100,11 @@ impl Publish {
     }
 }
 
-/// Something that happened while the machine runs.
+/// Something that happened while the machine runs, or has to before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
+    /// The machine waits for a debugger.
+    Debugger(Attach),
     /// The machine listens on `port`, which is `host` outside.
     Listening {
         /// The protocol.
@@ -123,6 +132,7 @@ impl std::fmt::Display for Notice {
             Protocol::Udp => "udp",
         };
         match self {
+            Notice::Debugger(attach) => attach.fmt(f),
             Notice::Listening { protocol, port, host } => write!(f, "{} port {port} is at {host}", name(protocol)),
             Notice::PortInUse { protocol, port, host } => {
                 let other = host.port().checked_add(1000).unwrap_or(8080);

@@ -156,9 +156,18 @@ pub trait Stack: Sync {
     fn available(&self, socket: SocketId) -> usize;
     /// Who is told when it becomes readier; `None` for nobody.
     fn watch(&self, socket: SocketId, watch: Option<alloc::sync::Arc<dyn Watch>>);
-    /// Looks a name up; `watch` is told when [`Resolved::take`] has the answer.
-    fn resolve(&self, name: &str, watch: alloc::sync::Arc<dyn Watch>)
-    -> Result<alloc::boxed::Box<dyn Resolved>, Error>;
+    /// The machine's own addresses on this network, each with the bits of its prefix. None where the stack does not know.
+    fn addresses(&self) -> Vec<(IpAddr, u8)> {
+        Vec::new()
+    }
+    /// Looks a name up; `watch` is told when [`Resolved::take`] has the answer. With a `family` the stack MAY leave out
+    /// addresses of the other one.
+    fn resolve(
+        &self,
+        name: &str,
+        family: Option<Family>,
+        watch: alloc::sync::Arc<dyn Watch>,
+    ) -> Result<alloc::boxed::Box<dyn Resolved>, Error>;
 }
 
 /// What [`Stack::receive`] gave.

@@ -6,6 +6,7 @@ use crate::lock::{Lock, Locks};
 use crate::place::Place;
 use crate::special::{self, Special};
 use crate::tmp::data::Data;
+use crate::tmp::seed::seed;
 use crate::tmp::{self, Body, Id, Tmp};
 use crate::volume::{Found, Move, Opening, Start, now};
 use crate::walk::Walked;
@@ -39,6 +40,20 @@ impl Place {
 }
 
 impl State {
+    /// How the sealed files have it at the beginning: what is in `/tmp`, and which directory is the current one.
+    pub(crate) fn begin(&mut self, files: &Files<'static>) {
+        let start = Place::Sealed(files.start());
+        self.current = if self.is_directory(start) { start } else { Place::ROOT };
+        if files.child(0, b"tmp").is_some() {
+            self.tmp.start(now);
+            if let Some(id) = seed(&mut self.tmp, files)
+                && self.tmp.hold(id).is_ok()
+            {
+                self.current = Place::Tmp(id);
+            }
+        }
+    }
+
     pub(crate) fn start(&self, start: Start<'_>) -> Place {
         match start {
             Start::Current => self.current,
@@ -307,7 +322,9 @@ impl State {
                 };
                 for child in first..first.saturating_add(count) {
                     let Some(name) = files.entry(child).and_then(|e| files.name(&e)) else { break };
-                    if !name.is_empty() && name.len() <= NAME_MAX && !give(Place::Sealed(child), name) {
+                    // The root has a `/tmp` without them.
+                    let is_tmp = place == Place::ROOT && name == b"tmp";
+                    if !is_tmp && !name.is_empty() && name.len() <= NAME_MAX && !give(Place::Sealed(child), name) {
                         break;
                     }
                 }

@@ -3,6 +3,7 @@
 use crate::tmp::data::{Data, PIECE};
 use crate::tmp::space::Space;
 use crate::{Allocation, Attribute, Error, Found, Handle, Mapped, Move, Opened, Opening, Start, Volume};
+use abi::files::{ENTRY, Entry, Files, HEADER, Kind};
 
 const MAKE: Opening = Opening {
     write: true,
@@ -49,6 +50,62 @@ fn everything_is_given_back() {
     drop(file);
     volume.remove(Start::Current, b"/tmp/d", true).expect("removed");
     assert_eq!(used(volume), empty);
+}
+
+/// A table with `/tmp/p/a`, `/tmp/p/large` and `/x`, laid out by hand; `start` is its number there: 1 `tmp`, 2 `x`, 3 `p`.
+fn sealed(start: u32) -> &'static [u8] {
+    let large = [7; 100_000];
+    let names = b"tmpxpalarge";
+    let (names_at, contents) = ((HEADER + 6 * ENTRY) as u32, (HEADER + 6 * ENTRY + names.len()) as u64);
+    let entry = |parent, at: u32, name_length, kind| Entry { parent, name_at: names_at + at, name_length, kind };
+    let directory = |first, count| Kind::Directory { first, count };
+    let file = |offset, length| Kind::File { offset: contents + offset, length };
+    let entries = [
+        entry(0, 0, 0, directory(1, 2)),
+        entry(0, 0, 3, directory(3, 1)),
+        entry(0, 3, 1, file(0, 1)),
+        entry(1, 4, 1, directory(4, 2)),
+        entry(3, 5, 1, file(0, 1)),
+        entry(3, 6, 5, file(0, large.len() as u64)),
+    ];
+    let header = Files::header(6, start, 7, contents + large.len() as u64);
+    let table = [&header[..], entries.map(|e| e.encode()).as_flattened(), names, &large].concat();
+    assert_eq!(Files::new(&table).expect("a table").check(), Ok(()));
+    table.leak()
+}
+
+#[test]
+fn tmp_begins_with_what_is_sealed_there() {
+    let volume: &'static Volume = Box::leak(Box::new(Volume::new(sealed(3))));
+    assert_eq!(volume.absolute(Start::Current, b".").as_deref(), Ok(&b"/tmp/p"[..]));
+    let Ok(Opened::File(file)) = volume.open(Start::Current, b"large", Opening { write: true, ..Opening::default() })
+    else {
+        panic!("no file")
+    };
+    let mut buffer = [0; 10];
+    assert_eq!((file.read_at(&mut buffer, 99_995), buffer[4]), (Ok(5), 7));
+    assert_eq!(file.write_at(b"changed", 99_998), Ok(7));
+    volume.remove(Start::Current, b"/tmp/p/a", false).expect("it is like any other");
+    let mut names = Vec::new();
+    let Ok(Opened::Directory(root)) = volume.open(Start::Current, b"/", Opening::default()) else { panic!("no root") };
+    root.list(0, None, &mut |_, _, name| {
+        names.push(String::from_utf8_lossy(name).into_owned());
+        true
+    })
+    .expect("listed");
+    assert_eq!(names.iter().filter(|name| *name == "tmp").count(), 1, "{names:?}");
+    // All of it can go, but the directory that is somebody's current one stays where it is.
+    volume.remove(Start::Current, b"/tmp/p/large", false).expect("removed");
+    volume.remove(Start::Current, b"/tmp/p", true).expect("removed");
+    assert_eq!(volume.absolute(Start::Current, b"."), Err(Error::NotFound));
+}
+
+#[test]
+fn a_program_starts_where_the_sealed_files_say() {
+    for (start, wanted) in [(0, "/"), (1, "/tmp"), (3, "/tmp/p")] {
+        let volume = Volume::new(sealed(start));
+        assert_eq!(volume.absolute(Start::Current, b".").as_deref(), Ok(wanted.as_bytes()));
+    }
 }
 
 #[test]

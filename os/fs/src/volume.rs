@@ -87,8 +87,11 @@ pub(crate) fn now() -> Time {
 impl Volume {
     /// A tree with these sealed files (a table of [`abi::files`], or nothing).
     pub fn new(sealed: &'static [u8]) -> Volume {
-        let state =
-            State { sealed: Files::new(sealed), tmp: Tmp::new(), current: Place::ROOT, sealed_locks: Vec::new() };
+        let sealed = Files::new(sealed);
+        let mut state = State { sealed, tmp: Tmp::new(), current: Place::ROOT, sealed_locks: Vec::new() };
+        if let Some(files) = &sealed {
+            state.begin(files);
+        }
         Volume { state: SpinLock::new(state) }
     }
 

@@ -570,7 +570,7 @@ impl Stack for HostNet {
         }
     }
 
-    fn resolve(&self, name: &str, watch: Arc<dyn Watch>) -> Result<Box<dyn Resolved>, Error> {
+    fn resolve(&self, name: &str, _: Option<Family>, watch: Arc<dyn Watch>) -> Result<Box<dyn Resolved>, Error> {
         let name = name.strip_suffix('.').unwrap_or(name);
         if !self.policy.lock().may_resolve(name) {
             return Err(Error::Errno(ACCESS));

@@ -8,7 +8,7 @@ use core::ffi::{c_int, c_void};
 use posix::epoll::{Control, Epoll, Event};
 use posix::errno::{Errno, Result};
 use posix::file::{CLOSE_ON_EXEC, Kind, NON_BLOCKING};
-use posix::table::table;
+use posix::table::{spare, table};
 use posix::timerfd::{Setting, Timer};
 
 /// `struct epoll_event`: packed on this architecture.
@@ -33,6 +33,7 @@ pub(crate) fn do_epoll_create(flags: c_int) -> Result<i64> {
     if flags as u32 & !CLOSE_ON_EXEC != 0 {
         return Err(Errno::INVAL);
     }
+    spare()?;
     table().insert(posix::epoll::epoll(), flags != 0).map(i64::from)
 }
 
@@ -110,6 +111,7 @@ pub(crate) fn do_timerfd_create(clock: c_int, flags: c_int) -> Result<i64> {
         1 | 7 | 9 => false,
         _ => return Err(Errno::INVAL),
     };
+    spare()?;
     let flags = flags as u32;
     let file = posix::timerfd::timerfd(wall, flags & NON_BLOCKING)?;
     table().insert(file, flags & CLOSE_ON_EXEC != 0).map(i64::from)

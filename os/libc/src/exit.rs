@@ -61,15 +61,9 @@ pub extern "C" fn _Exit(status: c_int) -> ! {
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
 pub extern "C" fn abort() -> ! {
     if memory::heap::exhausted() {
-        machine::end::run_hooks();
-        out_of_memory();
+        machine::end::without_memory();
     }
     machine::end::finish(abi::vcpu::STATUS_ABORT)
-}
-
-fn out_of_memory() -> ! {
-    machine::gate::log(b"the machine is out of memory: give it more (`memory` in the manifest, or --memory)\n");
-    machine::gate::exit(abi::vcpu::STATUS_OUT_OF_MEMORY)
 }
 
 /// GCC's stack protector found a smashed frame.

@@ -7,7 +7,7 @@ pub(crate) use crate::io::*;
 use core::ffi::{c_int, c_uint, c_ulong, c_void};
 use posix::errno::{Errno, Result};
 use posix::file::{self, Description, Open};
-use posix::table::table;
+use posix::table::{spare, table};
 
 pub(crate) fn do_close(fd: c_int) -> Result<i64> {
     table().remove(fd).map(|file| {
@@ -37,6 +37,7 @@ pub(crate) fn do_dup3(old: c_int, new: c_int, flags: c_int, same: Result<i64>) -
 }
 
 pub(crate) unsafe fn do_pipe2(ends: *mut [c_int; 2], flags: c_int) -> Result<i64> {
+    spare()?;
     let flags = flags as u32;
     let (reader, writer) = posix::pipe::pipe(flags);
     // SAFETY: the caller's contract.
@@ -59,6 +60,7 @@ pub(crate) unsafe fn put_pair(ends: *mut [c_int; 2], left: Open, right: Open, cl
 }
 
 pub(crate) fn do_eventfd(value: c_uint, flags: c_int) -> Result<i64> {
+    spare()?;
     let file = posix::eventfd::eventfd(value, flags as u32)?;
     table().insert(file, flags as u32 & file::CLOSE_ON_EXEC != 0).map(i64::from)
 }

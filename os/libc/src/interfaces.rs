@@ -5,7 +5,7 @@ use super::fd::{door, give_int, put, room, set_errno, text};
 use super::socket::{ADDRESS_MAX, encode};
 use alloc::boxed::Box;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use posix::errno::{Errno, Result};
 use posix::socket::Address;
 
@@ -15,6 +15,8 @@ const NAMES: [&CStr; 2] = [c"lo", c"eth0"];
 const NAME_ROOM: usize = 16;
 /// `IFF_UP | IFF_LOOPBACK | IFF_RUNNING`
 const LOOPBACK_FLAGS: c_uint = 0x1 | 0x8 | 0x40;
+/// `IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST`
+const NETWORK_FLAGS: c_uint = 0x1 | 0x2 | 0x40 | 0x1000;
 
 /// `struct ifaddrs`.
 #[repr(C)]
@@ -24,7 +26,7 @@ pub(crate) struct Interface {
     flags: c_uint,
     address: *mut [u8; ADDRESS_MAX],
     mask: *mut [u8; ADDRESS_MAX],
-    other: *mut c_void,
+    broadcast: *mut [u8; ADDRESS_MAX],
     data: *mut c_void,
 }
 
@@ -34,6 +36,7 @@ struct Node {
     interface: Interface,
     address: [u8; ADDRESS_MAX],
     mask: [u8; ADDRESS_MAX],
+    broadcast: [u8; ADDRESS_MAX],
 }
 
 fn count() -> usize {
@@ -44,26 +47,51 @@ fn index(name: &[u8]) -> Option<c_uint> {
     NAMES[..count()].iter().position(|known| known.to_bytes() == name).map(|at| at as c_uint + 1)
 }
 
-/// An entry of `lo` before `next`.
-fn entry(ip: IpAddr, mask: IpAddr, next: *mut Interface) -> *mut Interface {
+/// An entry before `next`: interface number `number`, and an address with so many bits of prefix.
+fn entry(number: usize, ip: IpAddr, prefix: u8, next: *mut Interface) -> *mut Interface {
     let wire = |ip| encode(Address::Inet(SocketAddr::new(ip, 0))).0;
+    let address = match ip {
+        // Such an address has a meaning on its interface alone.
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => SocketAddrV6::new(v6, 0, 0, number as u32 + 1).into(),
+        ip => SocketAddr::new(ip, 0),
+    };
+    let address = encode(Address::Inet(address)).0;
+    let ones = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
+    let (mask, broadcast) = match ip {
+        IpAddr::V4(v4) => {
+            let ones = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+            (Ipv4Addr::from_bits(ones).into(), Ipv4Addr::from_bits(v4.to_bits() | !ones).into())
+        }
+        IpAddr::V6(_) => (IpAddr::V6(Ipv6Addr::from_bits(ones)), ip),
+    };
     let none = core::ptr::null_mut();
     let interface = Interface {
         next,
-        name: NAMES[0].as_ptr(),
-        flags: LOOPBACK_FLAGS,
+        name: NAMES[number].as_ptr(),
+        flags: if number == 0 { LOOPBACK_FLAGS } else { NETWORK_FLAGS },
         address: none,
         mask: none,
-        other: core::ptr::null_mut(),
+        broadcast: none,
         data: core::ptr::null_mut(),
     };
-    let node = Box::into_raw(Box::new(Node { interface, address: wire(ip), mask: wire(mask) }));
+    let node = Box::into_raw(Box::new(Node { interface, address, mask: wire(mask), broadcast: wire(broadcast) }));
     // SAFETY: made just now; the node points into itself and never moves.
     unsafe {
         (*node).interface.address = &raw mut (*node).address;
         (*node).interface.mask = &raw mut (*node).mask;
+        if number > 0 && ip.is_ipv4() {
+            (*node).interface.broadcast = &raw mut (*node).broadcast;
+        }
     }
     node.cast()
+}
+
+/// All of them, IPv4 first, as Linux tells them.
+fn entries(own: &[(IpAddr, u8)]) -> *mut Interface {
+    let mut all = alloc::vec![(0, Ipv4Addr::LOCALHOST.into(), 8), (0, Ipv6Addr::LOCALHOST.into(), 128)];
+    all.extend(own.iter().map(|(ip, prefix)| (1, *ip, *prefix)));
+    all.sort_by_key(|(number, ip, _): &(usize, IpAddr, u8)| (ip.is_ipv6(), *number));
+    all.into_iter().rev().fold(core::ptr::null_mut(), |next, (number, ip, prefix)| entry(number, ip, prefix, next))
 }
 
 /// The name at a number.
@@ -97,13 +125,11 @@ door! {
         }
     }
 
-    /// BSD `getifaddrs`: the loopback's addresses. What the network's are, the network knows.
+    /// BSD `getifaddrs`: the loopback's addresses, and the network's as far as its stack knows them. The host's sockets have
+    /// the host's.
     fn getifaddrs(list: *mut *mut Interface) -> c_int {
-        let ones = IpAddr::V6(Ipv6Addr::from([0xff; 16]));
-        let six = entry(Ipv6Addr::LOCALHOST.into(), ones, core::ptr::null_mut());
-        let four = entry(Ipv4Addr::LOCALHOST.into(), Ipv4Addr::new(255, 0, 0, 0).into(), six);
         // SAFETY: the caller's contract.
-        give_int(unsafe { put(list, four) }.map(|()| 0))
+        give_int(unsafe { put(list, entries(&posix::inet::addresses())) }.map(|()| 0))
     }
 
     /// BSD `freeifaddrs`.
@@ -132,5 +158,23 @@ mod tests {
             freeifaddrs(list);
         }
         assert_eq!((index(b"lo"), index(b"nowhere")), (Some(1), None));
+    }
+
+    #[test]
+    fn the_network_s_addresses_are_listed_with_masks() {
+        let link = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 9);
+        let list = entries(&[(link.into(), 64), (Ipv4Addr::new(10, 1, 2, 3).into(), 20)]);
+        // SAFETY: `entries` made it; what came is freed once, after its last use.
+        unsafe {
+            let second = &*(*list).next;
+            assert_eq!((CStr::from_ptr(second.name), second.flags), (c"eth0", 0x1043));
+            assert_eq!((&(&(*second.address))[4..8], &(&(*second.mask))[4..8]), (&[10, 1, 2, 3][..], &[255, 255, 240, 0][..]));
+            assert_eq!((&(*second.broadcast))[4..8], [10, 1, 15, 255]);
+            let last = &*(*(*second).next).next;
+            assert_eq!((&(&(*last.address))[8..10], (&(*last.address))[24]), (&[0xfe, 0x80][..], 2));
+            assert_eq!(((&(*last.mask))[15], (&(*last.mask))[16]), (255, 0));
+            assert!(last.broadcast.is_null() && last.next.is_null());
+            freeifaddrs(list);
+        }
     }
 }

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::fmt::Write;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use device::Family;
 use posix::errno::{Errno, Result};
 use posix::socket::{AF_INET, AF_INET6, Address, DATAGRAM, STREAM};
 
@@ -24,6 +25,8 @@ const OVERFLOW: c_int = -12;
 
 /// `AI_PASSIVE`
 const PASSIVE: c_int = 1;
+/// `AI_ADDRCONFIG`
+const CONFIGURED: c_int = 0x20;
 /// `AI_NUMERICHOST`
 const NUMERIC_HOST: c_int = 4;
 /// `NI_NAMEREQD`
@@ -101,7 +104,28 @@ fn addresses(host: Option<&[u8]>, hints: Hints) -> core::result::Result<Vec<IpAd
     if hints.flags & NUMERIC_HOST != 0 {
         return host.parse().map(|ip| alloc::vec![ip]).map_err(|_| NO_NAME);
     }
-    posix::resolve::look_up(host).map_err(code)
+    let family = match hints.family {
+        AF_INET => Some(Family::V4),
+        AF_INET6 => Some(Family::V6),
+        _ if hints.flags & CONFIGURED != 0 => configured(&posix::inet::addresses()),
+        _ => None,
+    };
+    let is_wanted = |ip: &IpAddr| family.is_none_or(|family| ip.is_ipv4() == (family == Family::V4));
+    let mut addresses = posix::resolve::look_up(host, family).map_err(code)?;
+    addresses.retain(is_wanted);
+    Ok(addresses)
+}
+
+/// The only family that the machine has an address of (POSIX: the loopback's do not count; nor do link-local ones, which lead
+/// nowhere). `None` if it has both, or nobody knows of any.
+fn configured(own: &[(IpAddr, u8)]) -> Option<Family> {
+    let four = own.iter().any(|(ip, _)| ip.is_ipv4());
+    let six = own.iter().any(|(ip, _)| matches!(ip, IpAddr::V6(v6) if !v6.is_unicast_link_local()));
+    match (four, six) {
+        (true, false) => Some(Family::V4),
+        (false, true) => Some(Family::V6),
+        _ => None,
+    }
 }
 
 /// The answers, in a list of their own.
@@ -304,6 +328,11 @@ mod tests {
         assert_eq!(addresses(Some(b"192.0.2.1"), hints), Ok(vec![Ipv4Addr::new(192, 0, 2, 1).into()]));
         assert_eq!(addresses(Some(b"localhost"), hints).map(|a| a.len()), Ok(2));
         assert_eq!(addresses(Some(b"example.org"), Hints { flags: NUMERIC_HOST, ..hints }), Err(NO_NAME));
+        let (four, six) = ((Ipv4Addr::new(10, 0, 0, 1).into(), 24), (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 1).into(), 64));
+        let link = (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1).into(), 64);
+        assert_eq!((configured(&[]), configured(&[link])), (None, None));
+        assert_eq!((configured(&[four, link]), configured(&[four, six])), (Some(Family::V4), None));
+        assert_eq!(configured(&[link, six]), Some(Family::V6));
         assert_eq!(service(b"8080"), Ok(8080));
         assert_eq!(service(b"nonsense"), Err(SERVICE));
     }

@@ -7,7 +7,7 @@ use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use posix::errno::{Errno, Result};
 use posix::file::{CLOSE_ON_EXEC, NON_BLOCKING};
 use posix::socket::{AF_INET, AF_INET6, AF_UNIX, Address, TRUNCATED};
-use posix::table::table;
+use posix::table::{spare, table};
 use posix::unix::named::NAME_MAX;
 
 const AF_UNSPEC: u32 = 0;
@@ -112,6 +112,7 @@ fn split(kind: c_int) -> (u32, u32, bool) {
 }
 
 pub(crate) fn do_socket(family: c_int, kind: c_int, protocol: c_int) -> Result<i64> {
+    spare()?;
     let (kind, flags, close_on_exec) = split(kind);
     let file = match family as u32 {
         AF_UNIX => posix::unix::named::socket(kind, flags),
@@ -127,12 +128,14 @@ pub(crate) unsafe fn do_socketpair(family: c_int, kind: c_int, ends: *mut [c_int
         AF_INET | AF_INET6 => return Err(Errno::OPNOTSUPP),
         _ => return Err(Errno::AFNOSUPPORT),
     }
+    spare()?;
     let (left, right) = posix::unix::pair(kind, flags)?;
     // SAFETY: the caller's contract.
     unsafe { put_pair(ends, left, right, close_on_exec) }
 }
 
 pub(crate) unsafe fn do_bind(fd: c_int, address: *const c_void, length: c_uint) -> Result<i64> {
+    spare()?;
     let file = table().get(fd)?;
     // SAFETY: the caller's contract.
     if let Some(name) = unix_name(unsafe { bytes(address, length as usize) }?) {
@@ -143,10 +146,12 @@ pub(crate) unsafe fn do_bind(fd: c_int, address: *const c_void, length: c_uint) 
 }
 
 pub(crate) fn do_listen(fd: c_int, backlog: c_int) -> Result<i64> {
+    spare()?;
     done(table().get(fd)?.socket()?.listen(backlog.max(1) as u32))
 }
 
 pub(crate) unsafe fn do_connect(fd: c_int, address: *const c_void, length: c_uint) -> Result<i64> {
+    spare()?;
     let file = table().get(fd)?;
     // SAFETY: the caller's contract.
     let wire = unsafe { bytes(address, length as usize) }?;
@@ -162,6 +167,7 @@ pub(crate) unsafe fn do_connect(fd: c_int, address: *const c_void, length: c_uin
 }
 
 pub(crate) unsafe fn do_accept(fd: c_int, address: *mut c_void, length: *mut c_uint, flags: c_int) -> Result<i64> {
+    spare()?;
     let (_, status, close_on_exec) = split(flags);
     let (file, peer) = posix::socket::accept(&table().get(fd)?, status)?;
     // SAFETY: the caller's contract.

@@ -21,6 +21,39 @@ pub fn ending() -> bool {
     ENDING.load(Ordering::Relaxed)
 }
 
+static OUT_OF_MEMORY: AtomicBool = AtomicBool::new(false);
+
+/// Notes whether the last allocation failed, for want of memory.
+#[inline]
+pub fn out_of_memory(is_so: bool) {
+    OUT_OF_MEMORY.store(is_so, Ordering::Relaxed);
+}
+
+/// Did the last allocation fail? An end that follows is one for want of memory.
+#[inline]
+pub fn is_out_of_memory() -> bool {
+    OUT_OF_MEMORY.load(Ordering::Relaxed)
+}
+
+/// Ends the machine for want of memory, with a word to the operator.
+pub fn without_memory() -> ! {
+    run_hooks();
+    crate::gate::log(b"the machine is out of memory: give it more (`memory` in the manifest, or --memory)\n");
+    crate::gate::exit(abi::vcpu::STATUS_OUT_OF_MEMORY)
+}
+
+/// The library OS waits for itself: whatever it was doing under a lock of its own has called the program, most likely with
+/// the news that there is no memory, and that wants the same lock. It would never end.
+#[cold]
+pub fn deadlocked() -> ! {
+    if is_out_of_memory() {
+        without_memory();
+    }
+    run_hooks();
+    crate::gate::log(b"the library OS waits for a lock of its own: a bug in Ampoule\n");
+    crate::gate::exit(abi::vcpu::STATUS_ABORT)
+}
+
 /// Runs the hooks, once.
 pub fn run_hooks() {
     if ENDING.swap(true, Ordering::AcqRel) {

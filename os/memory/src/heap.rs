@@ -10,7 +10,6 @@ use crate::pages;
 use crate::runs::PAGE;
 use core::alloc::Layout;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicBool, Ordering};
 use sync::SpinLock;
 use talc::DefaultBinning;
 use talc::base::{Talc, binning::Binning};
@@ -119,11 +118,9 @@ pub fn free_bytes() -> usize {
     heap.talc.source.bytes.saturating_sub(heap.out)
 }
 
-static EXHAUSTED: AtomicBool = AtomicBool::new(false);
-
 /// Did the last allocation fail? An abort that follows is one for want of memory.
 pub fn exhausted() -> bool {
-    EXHAUSTED.load(Ordering::Relaxed)
+    machine::end::is_out_of_memory()
 }
 
 /// A block for `layout` (any size, 0 included), or null. Its contents are undefined.
@@ -166,8 +163,8 @@ fn block(layout: Layout) -> (*mut u8, bool) {
             }
         }
     };
-    if EXHAUSTED.load(Ordering::Relaxed) {
-        EXHAUSTED.store(false, Ordering::Relaxed);
+    if exhausted() {
+        machine::end::out_of_memory(false);
     }
     // SAFETY: `before` bytes of the block are the header's, the header in the last 16 of them.
     unsafe {
@@ -179,7 +176,7 @@ fn block(layout: Layout) -> (*mut u8, bool) {
 
 #[cold]
 fn exhaust() -> (*mut u8, bool) {
-    EXHAUSTED.store(true, Ordering::Relaxed);
+    machine::end::out_of_memory(true);
     (null_mut(), false)
 }
 

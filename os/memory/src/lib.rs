@@ -10,10 +10,12 @@ mod admission;
 mod cache;
 pub mod heap;
 pub mod pages;
+mod room;
 mod runs;
 mod shared;
 
 pub use admission::{Admission, Promise};
+pub use room::{has_spare, try_arc, try_box};
 pub use shared::Shared;
 
 /// How much is left for whoever asks next, in bytes: free pages, and what the heap holds that nobody uses (a heap that has

@@ -13,7 +13,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
-use device::{Error, Family, Frames, How, Kind, Ready, Received, Resolved, SocketId, SocketOption, Stack, Watch};
+use device::{
+    Ancillary, Error, Family, Frames, How, Kind, Ready, Received, Resolved, SocketId, SocketOption, Stack, Watch,
+};
 use sync::{Once, SpinLock};
 use thread::{Poller, WaitQueue};
 
@@ -72,6 +74,13 @@ impl Service {
     /// EACCES unless the manifest allows it.
     fn allowed(&self, allows: impl FnOnce(&Policy) -> bool) -> Result<(), Error> {
         if allows(&self.policy.lock()) { Ok(()) } else { Err(EACCES) }
+    }
+
+    /// A datagram to an address of its own: from a port that is open to strangers anybody may be answered.
+    fn may_send(&self, inet: &Inet, socket: SocketId, to: Option<SocketAddr>) -> Result<(), Error> {
+        let Some(to) = to.filter(|_| inet.kind(socket) == Ok(Kind::Datagram)) else { return Ok(()) };
+        let port = inet.local(socket)?.port();
+        self.allowed(|policy| policy.may_listen(Protocol::Udp, port) || policy.may_connect(Protocol::Udp, to))
     }
 
     fn world(&self) -> World<'static> {
@@ -150,16 +159,28 @@ impl Stack for Service {
 
     fn send(&self, socket: SocketId, bytes: &[u8], to: Option<SocketAddr>) -> Result<usize, Error> {
         let mut inet = self.inet.lock();
-        // A datagram to an address of its own: from a port that is open to strangers anybody may be answered.
-        if let Some(to) = to.filter(|_| inet.kind(socket) == Ok(Kind::Datagram)) {
-            let port = inet.local(socket)?.port();
-            self.allowed(|policy| policy.may_listen(Protocol::Udp, port) || policy.may_connect(Protocol::Udp, to))?;
-        }
+        self.may_send(&inet, socket, to)?;
         inet.send(self.world(), socket, bytes, to)
     }
 
     fn receive(&self, socket: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
         self.inet.lock().receive(socket, buffer, peek)
+    }
+
+    fn send_with(
+        &self,
+        socket: SocketId,
+        bytes: &[u8],
+        to: Option<SocketAddr>,
+        ancillary: &Ancillary,
+    ) -> Result<usize, Error> {
+        let mut inet = self.inet.lock();
+        self.may_send(&inet, socket, to)?;
+        inet.send_with(self.world(), socket, bytes, to, ancillary)
+    }
+
+    fn receive_with(&self, socket: SocketId, buffer: &mut [u8], peek: bool) -> Result<(Received, Ancillary), Error> {
+        self.inet.lock().receive_with(socket, buffer, peek)
     }
 
     fn shutdown(&self, socket: SocketId, how: How) -> Result<(), Error> {
@@ -194,13 +215,17 @@ impl Stack for Service {
         self.inet.lock().available(socket)
     }
 
+    fn addresses(&self) -> Vec<(IpAddr, u8)> {
+        self.inet.lock().addresses()
+    }
+
     fn watch(&self, socket: SocketId, watch: Option<Arc<dyn Watch>>) {
         self.inet.lock().watch(socket, watch);
     }
 
-    fn resolve(&self, name: &str, watch: Arc<dyn Watch>) -> Result<Box<dyn Resolved>, Error> {
+    fn resolve(&self, name: &str, family: Option<Family>, watch: Arc<dyn Watch>) -> Result<Box<dyn Resolved>, Error> {
         self.allowed(|policy| policy.may_resolve(name))?;
-        let answer = self.inet.lock().resolve(self.world(), name, watch)?;
+        let answer = self.inet.lock().resolve(self.world(), name, family, watch)?;
         Ok(Box::new(Name { name: String::from(name), answer }))
     }
 }

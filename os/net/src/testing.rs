@@ -126,7 +126,7 @@ fn frame(input: &mut Input<'_>, script: &Script) -> Vec<u8> {
         _ if v6 => ICMP6,
         _ => ICMP,
     };
-    let outgoing = Outgoing { source: other, destination: own, protocol, hop_limit: 255 };
+    let outgoing = Outgoing::new(other, own, protocol, 255);
     let mut payload = input.bytes(250);
     let last = script.last.lock().clone();
     if protocol == TCP {

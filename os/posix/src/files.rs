@@ -14,7 +14,7 @@ use crate::path;
 use crate::regular::Regular;
 use crate::special::Random;
 use crate::stat::{self, Attributes};
-use crate::table::table;
+use crate::table::{spare, table};
 
 /// `O_EXCL`
 const EXCLUSIVE: u32 = 0o200;
@@ -42,6 +42,7 @@ enum From {
 impl From {
     /// For a path, which may be absolute: then it does not matter.
     fn new(at: At, path: &[u8]) -> Result<From> {
+        spare()?;
         match at {
             CURRENT => Ok(From::Current),
             _ if matches!(path.first(), None | Some(b'/')) => Ok(From::Current),

@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use device::Family;
 
 use crate::errno::{Errno, Result};
 use crate::inet;
@@ -14,8 +15,8 @@ use crate::observe::Observers;
 const ATTEMPTS: u32 = 50;
 const PAUSE_NS: u64 = 100_000_000;
 
-/// The addresses of a host name or of an address in writing.
-pub fn look_up(name: &str) -> Result<Vec<IpAddr>> {
+/// The addresses of a host name or of an address in writing. With a `family`, those of the other may be left out.
+pub fn look_up(name: &str, family: Option<Family>) -> Result<Vec<IpAddr>> {
     if let Ok(ip) = name.parse() {
         return Ok(alloc::vec![ip]);
     }
@@ -35,21 +36,21 @@ pub fn look_up(name: &str) -> Result<Vec<IpAddr>> {
     let mut whole = Err(Errno::NXIO);
     let dotted = bare.contains('.') || names.search.is_empty();
     if dotted {
-        whole = ask(bare);
+        whole = ask(bare, family);
     }
     if whole != Err(Errno::NXIO) || bare.len() < name.len() {
         return whole;
     }
     let mut is_nowhere = false;
     for domain in &names.search {
-        match ask(&format!("{bare}.{domain}")) {
+        match ask(&format!("{bare}.{domain}"), family) {
             Err(Errno::NXIO) => is_nowhere = true,
             // Not to be asked for.
             Err(Errno::ACCES) => {}
             found => return found,
         }
     }
-    match if dotted { whole } else { ask(bare) } {
+    match if dotted { whole } else { ask(bare, family) } {
         // It was looked for where that is allowed.
         Err(Errno::ACCES) if is_nowhere => Err(Errno::NXIO),
         found => found,
@@ -57,11 +58,11 @@ pub fn look_up(name: &str) -> Result<Vec<IpAddr>> {
 }
 
 /// Asks the network's resolver, and waits for what it says.
-fn ask(name: &str) -> Result<Vec<IpAddr>> {
+fn ask(name: &str, family: Option<Family>) -> Result<Vec<IpAddr>> {
     let stack = inet::outer().ok_or(Errno::NETUNREACH)?;
     let watch = Arc::new(Observers::new());
     for _ in 0..ATTEMPTS {
-        match stack.resolve(name, watch.clone()) {
+        match stack.resolve(name, family, watch.clone()) {
             Ok(mut answer) => {
                 let mut result = None;
                 watch.wait(None, &mut || {

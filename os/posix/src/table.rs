@@ -125,6 +125,12 @@ impl Table {
     }
 }
 
+/// Is there memory for another file and what goes with it? To be asked first by every call that opens something: what is
+/// opened is made piece by piece, and a piece for which there is no room would end the machine.
+pub fn spare() -> Result<()> {
+    memory::has_spare().then_some(()).ok_or(Errno::NOMEM)
+}
+
 impl Default for Table {
     fn default() -> Self {
         Self::new()

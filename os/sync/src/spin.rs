@@ -40,7 +40,7 @@ impl<T> SpinLock<T> {
 }
 
 impl<T: ?Sized> SpinLock<T> {
-    /// Takes the lock. Taking it twice on one CPU never ends.
+    /// Takes the lock. Taking it twice ends the machine, where it has one CPU: nobody else could give the lock free.
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
         machine::cpu::mask();
@@ -79,6 +79,9 @@ impl<T: ?Sized> SpinLock<T> {
 
     #[cold]
     fn contended(&self) {
+        if machine::cpu::alone() && !machine::end::ending() {
+            machine::end::deadlocked();
+        }
         while self.held.swap(true, Ordering::Acquire) {
             if machine::end::ending() {
                 return;

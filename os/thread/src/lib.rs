@@ -1,10 +1,11 @@
 //! Threads: scheduler, timers, parking, futexes, and the pollers that devices are served by.
 //!
 //! Threads are user-level and share one vCPU today. A switch is a function call of some ten nanoseconds; a thread that
-//! does not give the CPU up is interrupted at the end of its slice ([`SLICE_NS`]), which is armed only while there is
-//! more than one thread. When no thread can run, the one that parked last asks the pollers and then the gate to wait.
+//! does not give the CPU up is interrupted at the end of its slice ([`SLICE_NS`]), or before it if somebody wakes who has had
+//! less; ticks come only while there is more than one thread. When no thread can run, the one that parked last asks the pollers and then the gate to wait.
 //!
 //! * `list`, `queue`, `futex`: who waits for what; the same code everywhere.
+//! * `turn`: who of those that can run is the next.
 //! * `sched`, `block`, `timer`, `thread`: the scheduler of an image. In unit tests on a host `hosted` stands in for it, with
 //!   the host's threads.
 //! * `poller`: devices and stop events.
@@ -29,14 +30,16 @@ mod sched;
 mod thread;
 #[cfg(any(ampoule_image, test))]
 mod timer;
+#[cfg(any(ampoule_image, test))]
+mod turn;
 
 pub use poller::{Poller, on_stop, poll, register_poller};
 pub use queue::WaitQueue;
 use sched::stand_back;
 pub use sched::{Thread, current, exit, park, slot, spawn, start, yield_now};
 
-/// The time slice, in nanoseconds.
-pub const SLICE_NS: u64 = 10_000_000;
+/// The time slice, in nanoseconds: a busy thread has the CPU for so long before another one that is ready.
+pub const SLICE_NS: u64 = 4_000_000;
 
 /// What a new thread is to be.
 #[derive(Clone, Copy, Debug)]

@@ -1,13 +1,14 @@
-//! The scheduler: a first-come-first-served run queue, a heap of deadlines, and the idle loop.
+//! The scheduler: the lines of threads that can run (`turn`), a heap of deadlines, and the idle loop.
 //!
 //! # Who holds what
-//! The queue and the heap hold plain pointers. A thread keeps itself alive: the reference that `spawn` made for it is given
+//! The lines and the heap hold plain pointers. A thread keeps itself alive: the reference that `spawn` made for it is given
 //! up only when it is reaped, which is after its last switch. Whoever else refers to it has a reference of their own.
 //!
 //! # Where slices end
 //! A slice upcall interrupts a thread that holds no spin lock (those mask upcalls), so the upcall may take any of them. It
 //! chooses on the CPU's own stack and does nothing else; polling devices, which may allocate, is left to the system
-//! thread, which it puts first in the queue.
+//! thread, which it lets go first. Ticks come every [`SLICE_NS`], and every [`TICK_NS`] while a busy thread has the CPU and a
+//! deadline is nearer than that; no far side makes them closer.
 //!
 //! # Ending
 //! A thread cannot free the stack it stands on. It leaves itself in `dead`, and the next one that ends or is spawned on
@@ -16,11 +17,12 @@
 use crate::block::{Block, Control};
 use crate::thread::{DEAD, Inner, PARKED, READY, RUNNING};
 use crate::timer::Heap;
+use crate::turn::Turns;
 use crate::{SLICE_NS, Spawn, SpawnError, Wake, poller};
 use alloc::sync::Arc;
 use core::mem::offset_of;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use machine::context::{self, Context};
 use machine::{clock, cpu, gate};
 use sync::SpinLock;
@@ -28,8 +30,7 @@ use sync::SpinLock;
 pub use crate::thread::Thread;
 
 struct Sched {
-    first: *mut Inner,
-    last: *mut Inner,
+    ready: Turns<Inner>,
     timers: Heap<Inner>,
     /// Threads that have not ended, the system thread left out.
     live: usize,
@@ -40,12 +41,16 @@ struct Sched {
 // SAFETY: threads are shared by nature; see "Who holds what".
 unsafe impl Send for Sched {}
 
-static SCHED: SpinLock<Sched> =
-    SpinLock::new(Sched { first: null_mut(), last: null_mut(), timers: Heap::new(), live: 0, count: 0 });
-static ARMED: AtomicBool = AtomicBool::new(false);
+static SCHED: SpinLock<Sched> = SpinLock::new(Sched { ready: Turns::new(), timers: Heap::new(), live: 0, count: 0 });
+/// Ticks come every so many ns, or 0.
+static PERIOD: AtomicU64 = AtomicU64::new(0);
 static DEAD_THREAD: AtomicPtr<Inner> = AtomicPtr::new(null_mut());
 
-/// Devices are polled every so many switches ...
+/// The closest that ticks come, ns: every far side's own bound.
+const TICK_NS: u64 = 1_000_000;
+/// Devices are polled at ticks, but where those are close no more often than every so many ns ...
+const POLL_NS: u64 = 2_000_000;
+/// ... every so many switches ...
 const POLL_EVERY: u32 = 64;
 /// ... unless that takes more than one part in so many of the time: a look that finds nothing costs 50 ns in a process, and
 /// an exit under a hypervisor.
@@ -54,58 +59,58 @@ const POLL_SHARE: u64 = 8;
 const TIMERS_EVERY: u32 = 16;
 
 impl Sched {
-    fn push(&mut self, thread: *mut Inner) {
-        // SAFETY: a live thread's, by the module's first rule.
-        unsafe {
-            (*thread).next.store(null_mut(), Ordering::Relaxed);
-            match self.last.is_null() {
-                true => self.first = thread,
-                false => (*self.last).next.store(thread, Ordering::Relaxed),
-            }
-        }
-        self.last = thread;
-    }
-
-    fn push_first(&mut self, thread: *mut Inner) {
-        // SAFETY: as in `push`.
-        unsafe { (*thread).next.store(self.first, Ordering::Relaxed) };
-        if self.first.is_null() {
-            self.last = thread;
-        }
-        self.first = thread;
-    }
-
-    fn pop(&mut self) -> *mut Inner {
-        let thread = self.first;
-        if !thread.is_null() {
-            // SAFETY: as in `push`.
-            self.first = unsafe { (*thread).next.load(Ordering::Relaxed) };
-            if self.first.is_null() {
-                self.last = null_mut();
-            }
-        }
-        thread
-    }
-
-    /// A parked thread goes to the run queue.
+    /// A parked thread can go on.
+    #[inline]
     fn make_ready(&mut self, thread: *mut Inner, first: bool) {
         // SAFETY: a live thread's; the lock is held.
         unsafe {
             self.timers.remove((*thread).timer.get());
             (*thread).state.store(READY, Ordering::Relaxed);
         }
-        if first { self.push_first(thread) } else { self.push(thread) }
+        self.ready.wake(thread, first, clock::monotonic_ns);
     }
 
-    fn fire(&mut self) {
-        if self.timers.first().is_none() {
-            return;
-        }
-        let now = clock::monotonic_ns();
+    /// Lets those go on whose deadline has passed; were there any?
+    fn fire(&mut self, now: u64) -> bool {
+        let mut any = false;
         while let Some(thread) = self.timers.take_due(now) {
             // SAFETY: a live thread's.
             unsafe { (*thread).timed_out.store(true, Ordering::Relaxed) };
             self.make_ready(thread.cast_mut(), false);
+            any = true;
+        }
+        any
+    }
+
+    /// The next to run; null if there is none.
+    #[inline]
+    fn choose(&mut self) -> *mut Inner {
+        let next = self.ready.pop(clock::monotonic_ns);
+        // SAFETY: a live thread's.
+        let busy = !next.is_null() && unsafe { (*next).turn.is_busy() };
+        if busy && self.timers.first().is_some() { self.choose_beside(next) } else { next }
+    }
+
+    /// `busy` would leave the CPU only at a tick, so deadlines are looked at first.
+    #[cold]
+    #[inline(never)]
+    fn choose_beside(&mut self, busy: *mut Inner) -> *mut Inner {
+        let now = clock::monotonic_ns();
+        if self.fire(now) {
+            self.ready.push(busy, true);
+            return self.ready.pop(|| now);
+        }
+        self.tick_by_deadline(now);
+        busy
+    }
+
+    /// Has ticks come close if the first deadline is nearer than a slice, otherwise no closer than slices.
+    fn tick_by_deadline(&self, now: u64) {
+        let near = self.timers.first().is_some_and(|first| first < now + SLICE_NS);
+        let wanted = if near { TICK_NS } else { SLICE_NS };
+        let period = PERIOD.load(Ordering::Relaxed);
+        if period != 0 && period != wanted {
+            set_period(wanted);
         }
     }
 }
@@ -153,22 +158,25 @@ pub fn slot(index: usize) -> &'static AtomicUsize {
 pub fn start(main: fn() -> !) -> ! {
     let boot = &machine::boot().stack;
     let stack = boot.address.0 as usize..(boot.address.0 + boot.length) as usize;
-    let Some(block) = Block::first(stack) else {
-        gate::log(b"the machine's memory is too small to start a thread; give it more\n");
-        gate::exit(abi::vcpu::STATUS_OUT_OF_MEMORY);
-    };
+    let Some(block) = Block::first(stack) else { too_small() };
     let control = block.control.as_ptr();
     // SAFETY: nobody uses the block yet; thread-local storage must stand before anything allocates.
     unsafe {
         block.set_up(core::ptr::null(), None);
         context::adopt(&raw mut (*control).context);
     }
-    let thread = Arc::into_raw(Inner::new(b"main", |_| 0, 0, block, RUNNING));
+    let Ok(inner) = Inner::new(b"main", |_| 0, 0, block, RUNNING) else { too_small() };
+    let thread = Arc::into_raw(inner);
     // SAFETY: the running thread's own control block.
     unsafe { (*control).thread = thread };
     SCHED.lock().live = 1;
     cpu::unmask();
     main()
+}
+
+fn too_small() -> ! {
+    gate::log(b"the machine's memory is too small to start a thread; give it more\n");
+    gate::exit(abi::vcpu::STATUS_OUT_OF_MEMORY)
 }
 
 /// Starts a thread.
@@ -179,7 +187,7 @@ pub fn spawn(spawn: Spawn<'_>) -> Result<Thread, SpawnError> {
     {
         let mut sched = SCHED.lock();
         sched.live += 1;
-        sched.push(Arc::as_ptr(&thread.0).cast_mut());
+        sched.ready.wake(Arc::as_ptr(&thread.0).cast_mut(), false, clock::monotonic_ns);
     }
     arm();
     cpu::unmask();
@@ -196,7 +204,10 @@ pub(crate) fn spawn_system(spawn: Spawn<'_>) -> Result<Thread, SpawnError> {
 fn create(spawn: Spawn<'_>) -> Result<Thread, SpawnError> {
     reap();
     let block = Block::new(spawn.stack_size).ok_or(SpawnError::NoMemory)?;
-    let inner = Inner::new(spawn.name, spawn.entry, spawn.argument, block, READY);
+    let inner = Inner::new(spawn.name, spawn.entry, spawn.argument, block, READY).map_err(|block| {
+        block.release();
+        SpawnError::NoMemory
+    })?;
     // The thread's own reference, which `reap` gives up.
     let own = Arc::into_raw(inner.clone());
     // SAFETY: the block is new, and nobody runs on it.
@@ -226,6 +237,7 @@ pub fn exit(result: usize) -> ! {
     {
         let mut sched = SCHED.lock();
         sched.live -= 1;
+        sched.ready.leave(this, clock::monotonic_ns);
         this.state.store(DEAD, Ordering::Relaxed);
     }
     DEAD_THREAD.store(core::ptr::from_ref(this).cast_mut(), Ordering::Relaxed);
@@ -261,6 +273,7 @@ pub fn park(deadline_ns: Option<u64>) -> Wake {
         } else if deadline_ns.is_some_and(|d| d <= clock::monotonic_ns()) {
             Some(Wake::TimedOut)
         } else {
+            sched.ready.leave(this, clock::monotonic_ns);
             this.state.store(PARKED, Ordering::Relaxed);
             this.timed_out.store(false, Ordering::Relaxed);
             if let Some(deadline) = deadline_ns {
@@ -292,8 +305,9 @@ pub fn yield_now() {
     cpu::mask();
     {
         let mut sched = SCHED.lock();
+        sched.ready.leave(this, clock::monotonic_ns);
         this.state.store(READY, Ordering::Relaxed);
-        sched.push(core::ptr::from_ref(this).cast_mut());
+        sched.ready.push(core::ptr::from_ref(this).cast_mut(), false);
     }
     dispatch(this);
     cpu::unmask();
@@ -306,10 +320,11 @@ pub(crate) fn stand_back() {
     {
         let mut sched = SCHED.lock();
         this.state.store(READY, Ordering::Relaxed);
-        let first = sched.pop();
-        sched.push_first(core::ptr::from_ref(this).cast_mut());
+        sched.ready.leave(this, clock::monotonic_ns);
+        let first = sched.ready.pop(clock::monotonic_ns);
+        sched.ready.push(core::ptr::from_ref(this).cast_mut(), true);
         if !first.is_null() {
-            sched.push_first(first);
+            sched.ready.push(first, true);
         }
     }
     dispatch(this);
@@ -323,10 +338,11 @@ fn dispatch(this: &Inner) {
         let (next, count) = {
             let mut sched = SCHED.lock();
             sched.count = sched.count.wrapping_add(1);
-            if sched.first.is_null() || sched.count.is_multiple_of(TIMERS_EVERY) {
-                sched.fire();
+            let look = sched.ready.is_empty() || sched.count.is_multiple_of(TIMERS_EVERY);
+            if look && sched.timers.first().is_some() {
+                sched.fire(clock::monotonic_ns());
             }
-            let next = sched.pop();
+            let next = sched.choose();
             if !next.is_null() {
                 // SAFETY: a live thread's.
                 unsafe { (*next).state.store(RUNNING, Ordering::Relaxed) };
@@ -343,7 +359,7 @@ fn dispatch(this: &Inner) {
         if count.is_multiple_of(POLL_EVERY) && poller::any() {
             look_at_devices();
         }
-        if !ARMED.load(Ordering::Relaxed) {
+        if PERIOD.load(Ordering::Relaxed) == 0 {
             arm();
         }
         return;
@@ -392,51 +408,65 @@ fn idle() {
     }
     let until = {
         let sched = SCHED.lock();
-        if !sched.first.is_null() {
+        if !sched.ready.is_empty() {
             return;
         }
         sched.timers.first()
     };
     let until = [until, poller::deadline()].into_iter().flatten().min();
     gate::wait(until.map_or(abi::gate::WAIT_FOREVER, |u| u.max(1)));
-    if cpu::take_pending() && ARMED.swap(false, Ordering::Relaxed) {
-        gate::slice(0);
+    if cpu::take_pending() && PERIOD.load(Ordering::Relaxed) != 0 {
+        set_period(0);
     }
 }
 
-/// Has slices delivered from now on, if there is anybody to share the CPU with.
+fn set_period(ns: u64) {
+    PERIOD.store(ns, Ordering::Relaxed);
+    gate::slice(ns);
+}
+
+/// Has ticks come from now on, if there is anybody to share the CPU with.
 fn arm() {
-    if SCHED.lock().live > 1 && !ARMED.swap(true, Ordering::Relaxed) {
-        gate::slice(SLICE_NS);
+    if SCHED.lock().live > 1 && PERIOD.load(Ordering::Relaxed) == 0 {
+        set_period(SLICE_NS);
     }
 }
 
-/// Ends of slices so far.
+/// The last tick, in slices since the machine's start.
 static TICKS: AtomicU32 = AtomicU32::new(0);
 
-/// How many slices have ended so far.
+/// How many slices have passed up to the last tick: never too many.
 #[inline]
 pub(crate) fn ticks() -> u32 {
     TICKS.load(Ordering::Relaxed)
 }
 
-/// Chooses who runs after a slice; the same thread if there is nobody else. Upcalls are masked.
-fn slice_over(this: *mut Inner) -> *mut Inner {
-    TICKS.fetch_add(1, Ordering::Relaxed);
-    poller::tend(poller::any());
+/// Chooses who runs after a tick; the same thread if there is nobody else. Upcalls are masked.
+fn ticked(this: *mut Inner) -> *mut Inner {
+    static POLLED: AtomicU64 = AtomicU64::new(0);
+    let now = clock::monotonic_ns();
+    TICKS.store((now / SLICE_NS) as u32, Ordering::Relaxed);
+    let closely = PERIOD.load(Ordering::Relaxed) == TICK_NS;
+    let poll = poller::any() && !(closely && now.saturating_sub(POLLED.load(Ordering::Relaxed)) < POLL_NS);
+    if poll {
+        POLLED.store(now, Ordering::Relaxed);
+    }
+    poller::tend(poll);
     let mut sched = SCHED.lock();
-    sched.fire();
-    if sched.first.is_null() {
-        return this;
+    let fired = sched.fire(now);
+    let next = sched.ready.tick(this, now);
+    // Whoever woke may soon sleep again.
+    if !fired {
+        sched.tick_by_deadline(now);
     }
-    // SAFETY: live threads'.
-    unsafe {
-        (*this).state.store(READY, Ordering::Relaxed);
-        sched.push(this);
-        let next = sched.pop();
-        (*next).state.store(RUNNING, Ordering::Relaxed);
-        next
+    if next != this {
+        // SAFETY: live threads'.
+        unsafe {
+            (*this).state.store(READY, Ordering::Relaxed);
+            (*next).state.store(RUNNING, Ordering::Relaxed);
+        }
     }
+    next
 }
 
 /// A slice that ended while upcalls were masked: the thread itself finds out, in [`cpu::unmask`].
@@ -444,7 +474,7 @@ fn slice_over(this: *mut Inner) -> *mut Inner {
 fn ampoule_thread_slice() {
     cpu::mask();
     let this = core::ptr::from_ref(me()).cast_mut();
-    let next = slice_over(this);
+    let next = ticked(this);
     if next != this {
         // SAFETY: the running thread.
         switch(unsafe { &*this }, next);
@@ -456,7 +486,7 @@ fn ampoule_thread_slice() {
 #[unsafe(no_mangle)]
 fn ampoule_thread_slice_upcall(running: *mut Context) -> *mut Context {
     let this = core::ptr::from_ref(me()).cast_mut();
-    let next = slice_over(this);
+    let next = ticked(this);
     if next == this {
         return running;
     }

@@ -1,11 +1,12 @@
 //! A thread as others see it: the shared handle, and what the scheduler keeps in it.
 
 use crate::block::Block;
+use crate::turn::{Runnable, Turn};
 use crate::{WaitQueue, name_array, sched, timer};
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
 use sync::SpinLock;
 
 /// Waits in the run queue.
@@ -17,9 +18,9 @@ pub(crate) const PARKED: u8 = 2;
 /// Has ended.
 pub(crate) const DEAD: u8 = 3;
 
-/// Ends of time slices (10 ms each, while more than one thread wants the CPU) that a thread waits for a futex until it is
-/// let in out of turn. Once in that time, not more often.
-const PATIENCE_TICKS: u32 = 2;
+/// So many slices (4 ms each, seen at ticks only) a thread waits for a futex until it is let in out of turn. Once in that
+/// time, not more often.
+const PATIENCE_TICKS: u32 = 5;
 
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -34,7 +35,7 @@ pub(crate) struct Inner {
     pub(crate) state: AtomicU8,
     pub(crate) token: AtomicBool,
     pub(crate) timed_out: AtomicBool,
-    pub(crate) next: AtomicPtr<Inner>,
+    pub(crate) turn: Turn<Inner>,
     pub(crate) timer: UnsafeCell<timer::Node<Inner>>,
     /// The futex that it waited for last, and since which tick it has wanted that one.
     awaited: AtomicUsize,
@@ -49,32 +50,50 @@ unsafe impl Sync for Inner {}
 // SAFETY: nothing in it belongs to one thread.
 unsafe impl Send for Inner {}
 
+impl Runnable for Inner {
+    #[inline]
+    fn turn(&self) -> &Turn<Inner> {
+        &self.turn
+    }
+}
+
 /// A thread.
 #[derive(Clone, Debug)]
 pub struct Thread(pub(crate) Arc<Inner>);
 
 impl Inner {
-    pub(crate) fn new(name: &[u8], entry: fn(usize) -> usize, argument: usize, block: Block, state: u8) -> Arc<Inner> {
+    /// Gives the block back if there is no memory for the rest.
+    pub(crate) fn new(
+        name: &[u8],
+        entry: fn(usize) -> usize,
+        argument: usize,
+        block: Block,
+        state: u8,
+    ) -> Result<Arc<Inner>, Block> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let stack = (block.stack.start, block.stack.len());
-        Arc::new(Inner {
+        let inner = memory::try_arc(Inner {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: SpinLock::new(name_array(name)),
             entry,
             argument,
-            block: UnsafeCell::new(Some(block)),
+            block: UnsafeCell::new(None),
             stack,
             state: AtomicU8::new(state),
             token: AtomicBool::new(false),
             timed_out: AtomicBool::new(false),
-            next: AtomicPtr::new(core::ptr::null_mut()),
+            turn: Turn::new(),
             timer: UnsafeCell::new(timer::Node::new()),
             awaited: AtomicUsize::new(0),
             since: AtomicU32::new(0),
             done: AtomicBool::new(false),
             result: AtomicUsize::new(0),
             joiners: WaitQueue::new(),
-        })
+        });
+        let Some(inner) = inner else { return Err(block) };
+        // SAFETY: nobody else knows it yet.
+        unsafe { *inner.block.get() = Some(block) };
+        Ok(inner)
     }
 }
 
@@ -125,7 +144,7 @@ impl Thread {
         }
     }
 
-    /// Has it wanted the futex that it waits for during [`PATIENCE_TICKS`]? Then its patience begins anew.
+    /// Has it wanted the futex that it waits for for [`PATIENCE_TICKS`]? Then its patience begins anew.
     #[inline]
     pub(crate) fn is_impatient(&self) -> bool {
         let impatient = sched::ticks().wrapping_sub(self.0.since.load(Ordering::Relaxed)) >= PATIENCE_TICKS;

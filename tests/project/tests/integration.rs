@@ -1,8 +1,10 @@
 //! What a test may take for granted on Linux.
 #![forbid(unsafe_code)]
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +15,22 @@ fn cargo_s_variables_are_there() {
     assert_eq!(std::env::var("CARGO_PKG_VERSION").as_deref(), Ok(env!("CARGO_PKG_VERSION")));
     assert_eq!(std::env::var("CARGO_MANIFEST_DIR").as_deref(), Ok(env!("CARGO_MANIFEST_DIR")));
     assert_eq!(std::env::var("OF_THE_CALLER").as_deref(), Ok("a = b, c"));
+}
+
+#[test]
+fn the_package_s_files_are_where_they_are() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(std::env::current_dir().unwrap(), folder);
+    let text = fs::read_to_string("tests/integration.rs").unwrap();
+    assert!(text.contains("this very line"));
+    assert_eq!(fs::read_to_string(folder.join("tests/integration.rs")).unwrap(), text);
+    assert_eq!(fs::canonicalize("words/../Cargo.toml").unwrap(), folder.join("Cargo.toml"));
+    let mut names: Vec<_> = fs::read_dir("tests").unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["aborts.rs", "exits.rs", "integration.rs", "own.rs"]);
+    std::env::set_current_dir("words/src").unwrap();
+    assert!(Path::new("lib.rs").is_file());
+    std::env::set_current_dir(folder).unwrap();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod attacks;
+mod bad_links;
 mod book;
 mod clock;
 mod examples;
@@ -16,6 +17,7 @@ mod libc_table;
 mod limits;
 mod linux;
 mod names;
+mod neighbours;
 mod peer;
 mod project;
 mod random;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     cases.extend(failures::cases());
     cases.extend(fleet::cases());
     cases.extend(attacks::cases());
+    cases.extend(bad_links::cases());
     cases.extend(clock::cases());
     match guests::cases() {
         Ok(guests) => cases.extend(guests),
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     cases.extend(limits::cases());
     cases.extend(names::cases());
     cases.extend(linux::cases());
+    cases.extend(neighbours::cases());
     cases.extend(peer::cases());
     cases.extend(project::cases());
     cases.extend(random::cases());

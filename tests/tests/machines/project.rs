@@ -5,6 +5,7 @@
 //! tests of documentation differently.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
@@ -27,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
         same(backend, &["--test", "integration"])
     }));
     cases.push(on(Backend::Process, "the harness's options reach the tests", options));
+    cases.push(on(Backend::Process, "a project below /tmp finds its files", below_tmp));
     cases.push(Case::new("a project's compiler flags by the environment", || flags().map(|()| Verdict::Passed)));
     cases.push(Case::new("test refuses other targets", || other_target().map(|()| Verdict::Passed)));
     cases
@@ -42,7 +44,7 @@ fn whole(backend: Backend) -> Result<()> {
     let linux = linux.as_ref().map_err(|error| anyhow!("{error}"))?;
     // Were nothing run, both would say the same.
     let said = |text: &str| linux.output.iter().filter(|line| line.contains(text)).count();
-    ensure!(said("running 10 tests") == 1 && said("running 7 tests") == 1, "Linux ran something else: {linux:?}");
+    ensure!(said("running 10 tests") == 1 && said("running 8 tests") == 1, "Linux ran something else: {linux:?}");
     ensure!(linux.status == 101, "Linux ends with {}", linux.status);
     compare(linux, &say(&mut ampoule(backend, &ALL)?)?)
 }
@@ -65,6 +67,43 @@ fn options(backend: Backend) -> Result<()> {
     }
     same(backend, &["--lib", "panics_as"])?;
     same(backend, &["--test", "own", "--", "any", "words"])
+}
+
+/// There the machine has a directory of its own, which begins with the package's files; like everything in it they can be
+/// changed, and are as before in the next machine.
+fn below_tmp(backend: Backend) -> Result<()> {
+    const TESTS: &str = r#"
+        #[test]
+        fn reads_and_writes() {
+            let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/file");
+            assert_eq!(std::fs::read_to_string("data/file").unwrap(), "as it was");
+            std::fs::write(&file, "changed").unwrap();
+            assert_eq!(std::fs::read_to_string("data/file").unwrap(), "changed");
+            std::fs::write("data/another", "").unwrap();
+            assert_eq!(std::fs::read_dir("data").unwrap().count(), 2);
+        }"#;
+    let folder = PathBuf::from(format!("/tmp/ampoule-below-tmp-{}", std::process::id()));
+    let done = below_tmp_in(&folder, backend, TESTS);
+    std::fs::remove_dir_all(&folder)?;
+    done
+}
+
+fn below_tmp_in(folder: &Path, backend: Backend, tests: &str) -> Result<()> {
+    let write = |path: &str, text: &str| std::fs::write(folder.join(path), text);
+    for path in ["src", "data"] {
+        std::fs::create_dir_all(folder.join(path))?;
+    }
+    write("Cargo.toml", "[package]\nname = \"below\"\nedition = \"2024\"\n\n[workspace]\n")?;
+    write("src/lib.rs", tests)?;
+    write("data/file", "as it was")?;
+    for _ in 0..2 {
+        let mut command = ampoule(backend, &["--lib"])?;
+        let output = command.current_dir(folder).stdin(Stdio::null()).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success() && text.contains("test reads_and_writes ... ok"), "{output:?}");
+    }
+    ensure!(std::fs::read_dir(folder.join("data"))?.count() == 1, "the host's folder was written to");
+    Ok(())
 }
 
 /// `RUSTFLAGS` take the place of those in the configuration, as they do for cargo.

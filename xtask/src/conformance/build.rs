@@ -22,7 +22,8 @@ pub(super) struct Program {
 
 /// Those for Linux: cargo's own.
 pub(super) fn for_linux(bench: &Bench, subject: &Subject, source: &Path) -> Result<Vec<Program>> {
-    let folder = bench.folder.join(&subject.name).join("linux");
+    // One folder for all crates: what they have in common is compiled once.
+    let folder = bench.folder.join("linux");
     let mut command = steps::cargo(&["test", "--target", "x86_64-unknown-linux-gnu", "--target-dir"]);
     command.arg(folder);
     programs(command, subject, source).context("its tests do not build on Linux")
@@ -31,14 +32,28 @@ pub(super) fn for_linux(bench: &Bench, subject: &Subject, source: &Path) -> Resu
 /// Those for machines.
 pub(super) fn for_machines(bench: &Bench, subject: &Subject, source: &Path) -> Result<Vec<Program>> {
     let mut command = Command::new(&bench.tool);
-    command.args(["test", "--target-dir"]).arg(bench.folder.join(&subject.name).join("machine"));
+    // Not by --target-dir: what is linked anew with another library OS is one folder's affair, too.
+    command.arg("test").env("CARGO_TARGET_DIR", machine_folder(bench));
     programs(command, subject, source).context("its tests do not build for machines")
+}
+
+/// Cargo's target folder for machines; the tool has one of its own in it.
+fn machine_folder(bench: &Bench) -> PathBuf {
+    bench.folder.join("machine")
+}
+
+/// The tool's.
+pub(super) fn tool_folder(bench: &Bench) -> PathBuf {
+    machine_folder(bench).join("ampoule/test")
 }
 
 fn programs(mut command: Command, subject: &Subject, source: &Path) -> Result<Vec<Program>> {
     command.args(["--no-run", "--quiet", "--no-fail-fast", "--message-format=json"]).current_dir(source);
     if !subject.features.is_empty() {
         command.arg("--features").arg(subject.features.join(","));
+    }
+    if !subject.default_features {
+        command.arg("--no-default-features");
     }
     match subject.targets.is_empty() {
         true => command.args(["--lib", "--bins", "--tests", "--examples"]),

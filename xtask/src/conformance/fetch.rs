@@ -15,7 +15,10 @@ pub(super) fn source(folder: &Path, subject: &Subject) -> Result<PathBuf> {
     let copy = own.join(format!("{}-{}", subject.name, subject.version));
     let mark = own.join("prepared");
     // Not the causes: fresh sources are compiled anew.
-    let wanted = format!("{} {} {:?}", subject.version, subject.checksum, subject.without);
+    let wanted = format!(
+        "{} {} {:?} {:?} {:?}",
+        subject.version, subject.checksum, subject.without, subject.with, subject.programs
+    );
     if fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
         return Ok(copy);
     }
@@ -25,6 +28,30 @@ pub(super) fn source(folder: &Path, subject: &Subject) -> Result<PathBuf> {
     prepare(&copy, subject)?;
     fs::write(&mark, wanted)?;
     Ok(copy)
+}
+
+/// The first of a crate's files that has tests in it, if one has.
+pub(super) fn tests_in(source: &Path) -> Result<Option<PathBuf>> {
+    let mut open = vec![source.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+            match kind.is_dir() {
+                true => open.push(path),
+                false if path.extension().is_some_and(|end| end == "rs") && has_tests(&fs::read_to_string(&path)?) => {
+                    return Ok(Some(path));
+                }
+                false => {}
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// `#[test]`, `#[tokio::test]` and their like.
+fn has_tests(text: &str) -> bool {
+    let attributes = text.lines().filter_map(|line| line.trim().strip_prefix("#["));
+    attributes.filter_map(|line| line.split([']', '(']).next()).any(|name| name == "test" || name.ends_with("::test"))
 }
 
 /// Where cargo keeps them, once it has them and they are those of the list.
@@ -67,13 +94,19 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes it a workspace of its own, whose other crates use it and not another copy from crates.io, and leaves out what the
-/// list leaves out.
+/// Makes it a workspace of its own, whose other crates use it and not another copy from crates.io, leaves out what the list
+/// leaves out, and names what the list adds.
 fn prepare(folder: &Path, subject: &Subject) -> Result<()> {
     let cargo_toml = folder.join("Cargo.toml");
     let mut text = without(&fs::read_to_string(&cargo_toml)?, &subject.without);
     if !text.contains("\n[workspace]") {
         text.push_str("\n[workspace]\n");
+    }
+    for (name, version) in &subject.with {
+        text.push_str(&format!("\n[dev-dependencies.{name}]\nversion = \"{version}\"\n"));
+    }
+    for (name, file) in &subject.programs {
+        text.push_str(&format!("\n[[test]]\nname = \"{name}\"\npath = \"{file}\"\n"));
     }
     text.push_str(&format!("\n[patch.crates-io]\n{} = {{ path = \".\" }}\n", subject.name));
     fs::write(&cargo_toml, text)?;
@@ -99,7 +132,13 @@ fn without(text: &str, names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without;
+    use super::{has_tests, without};
+
+    #[test]
+    fn tests_are_told_by_their_attribute() {
+        assert!(["#[test]\nfn a() {}", "  #[tokio::test(flavor = \"x\")]"].into_iter().all(has_tests));
+        assert!(!["#[cfg(test)]", "/// #[test]", "#[testing]"].into_iter().any(has_tests));
+    }
 
     #[test]
     fn a_dependency_is_left_out_with_its_table() {

@@ -1,6 +1,7 @@
 //! `xtask/conformance.toml`: the crates whose suites are run, each with an exact version and the checksum of what
 //! crates.io gives for it, and the causes of what does not pass.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -23,6 +24,9 @@ pub(super) struct Subject {
     pub(super) version: String,
     /// SHA-256 of the `.crate` file, in hexadecimal.
     pub(super) checksum: String,
+    /// Are its default features on?
+    #[serde(default = "yes")]
+    pub(super) default_features: bool,
     /// Features to test with, besides the default ones.
     #[serde(default)]
     pub(super) features: Vec<String>,
@@ -35,6 +39,16 @@ pub(super) struct Subject {
     /// Development dependencies that are left out, with the targets that need them.
     #[serde(default)]
     pub(super) without: Vec<String>,
+    /// Development dependencies that its tests use and the package does not name, with their versions: crates of the same
+    /// repository, which cargo leaves out of what it publishes.
+    #[serde(default)]
+    pub(super) with: BTreeMap<String, String>,
+    /// Test programs whose sources the package has and its Cargo.toml does not name: names and files.
+    #[serde(default)]
+    pub(super) programs: BTreeMap<String, String>,
+    /// Does the package carry no tests, as crates.io gives it? Its sources are searched for some, and none is run.
+    #[serde(default)]
+    pub(super) carries_no_tests: bool,
     /// What has to be said of how it is tested.
     #[serde(default)]
     pub(super) note: String,
@@ -57,6 +71,10 @@ pub(super) struct Cause {
     /// May the tests pass, too? For those whose result depends on time.
     #[serde(default)]
     pub(super) sometimes: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Cause {

@@ -18,25 +18,103 @@ Other people's crates, with their own test suites: what passes on Linux, and wha
 `cargo xtask conformance`; do not edit. Sources are unmodified, as crates.io gives them, and run by `ampoule test` as a
 process. A test counts if it passes on Linux on the same computer. Each that does not pass in the machine is named with its
 cause. \"Not applicable\" are those whose cause is inherent in a machine: what they need cannot be there. Times are those of
-the test programs that end by themselves in both places, debug builds, on two shared cores.
+the test programs that end by themselves in both places, debug builds, on two shared cores, beside other work.
 
 | crate | passed | failed | not applicable | passed, of the applicable | time on Linux | in the machine |
 |---|---|---|---|---|---|---|
 ";
 
-/// Writes the section of `subject`.
-pub(super) fn put(file: &Path, subject: &Subject, comparison: &Comparison) -> Result<()> {
+const ELSEWHERE: &str = "
+The same under other backends, where it was tried. There a test that does not pass has one of the causes below, too.
+
+| crate | backend | passed | failed | not applicable | time on Linux | in the machine | on |
+|---|---|---|---|---|---|---|---|
+";
+
+/// Begins the part of a section that is of other backends.
+const OTHERS: &str = "\nUnder other backends:\n";
+
+/// Writes the section of `subject`; its row for `other`, where that is another backend than a process.
+pub(super) fn put(file: &Path, subject: &Subject, comparison: &Comparison, other: Option<&str>) -> Result<()> {
+    let title = format!("{} {}\n", subject.name, subject.version);
+    rewrite(file, &subject.name, |text| {
+        let (own, rows) = text.split_once(OTHERS).unwrap_or((text, ""));
+        // What was seen of another version says nothing.
+        let rows = if own.starts_with(&title) { rows.to_owned() } else { String::new() };
+        match other {
+            None => Ok(section(subject, comparison)? + &others(&rows)),
+            Some(other) => {
+                let nothing = format!("{title}\nOf a process nothing yet.");
+                let own = if own.starts_with(&title) { own.trim_end() } else { &nothing };
+                let rows = with_row(&rows, other, &row(subject, comparison, other)?);
+                Ok(format!("{own}\n{}", others(&rows)))
+            }
+        }
+    })
+}
+
+/// Writes the document with another section of this crate, made of the old one.
+fn rewrite(file: &Path, name: &str, section: impl FnOnce(&str) -> Result<String>) -> Result<()> {
+    // Another run may be about other crates.
+    let opened = fs::File::options().create(true).append(true).open(file);
+    let lock = opened.with_context(|| format!("cannot write {}", file.display()))?;
+    lock.lock().with_context(|| format!("cannot lock {}", file.display()))?;
     let old = fs::read_to_string(file).unwrap_or_default();
     let mut sections: Vec<(String, String)> = old.split("\n## ").skip(1).filter_map(named).collect();
-    let text = section(subject, comparison)?;
-    match sections.iter_mut().find(|(name, _)| *name == subject.name) {
-        Some(section) => section.1 = text,
-        None => sections.push((subject.name.clone(), text)),
-    }
+    let at = sections.iter().position(|(found, _)| found == name);
+    let old = at.map_or_else(String::new, |at| sections.swap_remove(at).1);
+    sections.push((name.to_owned(), section(&old)?));
     sections.sort();
-    let rows: String = sections.iter().filter_map(|(_, text)| row_of(text)).map(|row| format!("{row}\n")).collect();
+    fs::write(file, document(&sections)).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Writes the section of a crate that carries no tests.
+pub(super) fn put_bare(file: &Path, subject: &Subject) -> Result<()> {
+    rewrite(file, &subject.name, |_| {
+        Ok(format!("{} {}\n\nThe package carries no tests on crates.io ({}).", subject.name, subject.version, today()?))
+    })
+}
+
+/// The whole of it: the tables are the sections' own rows.
+fn document(sections: &[(String, String)]) -> String {
+    let lines = |rows: Vec<&str>| rows.iter().map(|row| format!("{row}\n")).collect::<String>();
+    let first = lines(sections.iter().filter_map(|(_, text)| row_of(text)).collect());
+    let rows_elsewhere = sections.iter().filter_map(|(_, text)| text.split_once(OTHERS));
+    let elsewhere =
+        lines(rows_elsewhere.flat_map(|(_, rows)| rows.lines().filter(|row| row.starts_with("| "))).collect());
+    let head = if elsewhere.is_empty() { String::new() } else { format!("{ELSEWHERE}{elsewhere}") };
     let sections: String = sections.iter().map(|(_, text)| format!("\n## {}\n", text.trim_end())).collect();
-    fs::write(file, format!("{HEAD}{rows}{sections}")).with_context(|| format!("cannot write {}", file.display()))
+    format!("{HEAD}{first}{head}{sections}")
+}
+
+fn others(rows: &str) -> String {
+    if rows.trim().is_empty() { String::new() } else { format!("{OTHERS}\n{}\n", rows.trim()) }
+}
+
+/// The rows of other backends with this one's, which begins with the row and goes on to the next.
+fn with_row(rows: &str, other: &str, row: &str) -> String {
+    let is_its = |part: &str| part.split(" | ").nth(1) == Some(other);
+    let old = rows.trim().split("\n| ").map(|part| part.trim_start_matches("| ").trim_end());
+    let mut all: Vec<&str> = old.filter(|part| !part.is_empty() && !is_its(part)).collect();
+    all.push(row);
+    all.sort_unstable();
+    all.iter().map(|part| format!("| {part}\n")).collect()
+}
+
+/// A row without its beginning, and what does not pass there.
+fn row(subject: &Subject, comparison: &Comparison, other: &str) -> Result<String> {
+    let Comparison { passed, failed, not_applicable, time, .. } = comparison;
+    let (linux, machine) = (time.0.as_secs_f64(), time.1.as_secs_f64());
+    let title = format!("{} {}", subject.name, subject.version);
+    let mut text = format!(
+        "{title} | {other} | {passed} | {failed} | {not_applicable} | {linux:.1} s | {machine:.1} s | {} |",
+        today()?
+    );
+    if !comparison.losses.is_empty() {
+        let tests: Vec<String> = comparison.losses.iter().map(|loss| format!("{} ({})", loss.test, loss.how)).collect();
+        write!(text, "\n\nNot under {other}: {}.\n", names(tests.iter().map(String::as_str)))?;
+    }
+    Ok(text)
 }
 
 /// A section's crate, and its text.
@@ -65,13 +143,22 @@ fn section(subject: &Subject, comparison: &Comparison) -> Result<String> {
     )?;
     write!(text, "{}, {}", today()?, toolchain()?)?;
     if !subject.features.is_empty() {
-        write!(text, "; features {}", subject.features.join(", "))?;
+        let alone = if subject.default_features { "" } else { ", without the default ones" };
+        write!(text, "; features {}{alone}", subject.features.join(", "))?;
     }
     if !subject.rustflags.is_empty() {
         write!(text, "; `{}`", subject.rustflags)?;
     }
     if !subject.without.is_empty() {
         write!(text, "; without the development dependencies {}", subject.without.join(", "))?;
+    }
+    if !subject.with.is_empty() {
+        let names: Vec<&str> = subject.with.keys().map(String::as_str).collect();
+        write!(text, "; with the development dependencies {}, which the package does not name", names.join(", "))?;
+    }
+    if !subject.programs.is_empty() {
+        let files: Vec<&str> = subject.programs.values().map(String::as_str).collect();
+        write!(text, "; with {}, which its Cargo.toml does not name", files.join(", "))?;
     }
     if timed.0 < timed.1 {
         write!(text, "; times of {} of {} programs", timed.0, timed.1)?;
@@ -130,4 +217,52 @@ fn toolchain() -> Result<String> {
 fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {}", command.get_program().display()))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::run::{Results, Verdict};
+    use super::*;
+
+    fn subject(version: &str) -> Subject {
+        toml::from_str(&format!("name = \"x\"\nversion = \"{version}\"\nchecksum = \"\"")).expect("a subject")
+    }
+
+    fn comparison(subject: &Subject, failing: &[&str]) -> Comparison {
+        let results = |failing: &[&str]| {
+            let verdict = |name: &str| match failing.contains(&name) {
+                true => Verdict::Failed("hangs".into()),
+                false => Verdict::Passed,
+            };
+            let tests = ["a::b", "c::d"].map(|name| (name.to_owned(), verdict(name))).into();
+            Results { tests, time: [("a".to_owned(), Duration::from_secs(1))].into() }
+        };
+        Comparison::new(subject, &results(&[]), &results(failing), true)
+    }
+
+    #[test]
+    fn each_backend_s_row_stays_when_another_is_written() {
+        let file = std::env::temp_dir().join(format!("ampoule-report-{}", std::process::id()));
+        let (old, new) = (subject("1.0.0"), subject("1.1.0"));
+        put(&file, &old, &comparison(&old, &[]), None).expect("written");
+        put(&file, &old, &comparison(&old, &["a::b"]), Some("qemu/q35")).expect("written");
+        put(&file, &old, &comparison(&old, &[]), Some("kvm")).expect("written");
+        put(&file, &old, &comparison(&old, &[]), None).expect("written");
+        let text = fs::read_to_string(&file).expect("there");
+        let count = |text: &str, what: &str| text.matches(what).count();
+        // In the table above, and in the section.
+        assert_eq!(count(&text, "| x 1.0.0 | 2 | 0 | 0 | 100.0 % | 1.0 s | 1.0 s |"), 2, "{text}");
+        assert_eq!(count(&text, "| x 1.0.0 | kvm | 2 | 0 | 0 | 1.0 s | 1.0 s |"), 2, "{text}");
+        assert_eq!(count(&text, "| x 1.0.0 | qemu/q35 | 1 | 1 | 0 | 1.0 s | 1.0 s |"), 2, "{text}");
+        assert_eq!(count(&text, "Not under qemu/q35: `a::b` (hangs)."), 1, "{text}");
+        put(&file, &old, &comparison(&old, &[]), Some("qemu/q35")).expect("written");
+        let better = fs::read_to_string(&file).expect("there");
+        assert_eq!((count(&better, "Not under"), count(&better, "| qemu/q35 | 2 |")), (0, 2), "{better}");
+        put(&file, &new, &comparison(&new, &[]), None).expect("written");
+        let text = fs::read_to_string(&file).expect("there");
+        assert_eq!((count(&text, "kvm"), count(&text, "1.0.0"), count(&text, "## x")), (0, 0, 1), "{text}");
+        fs::remove_file(&file).expect("removed");
+    }
 }

@@ -17,10 +17,10 @@ use anyhow::{Context, Result};
 use super::build::Program;
 use super::list::Subject;
 
-/// A program may take this long, or it has hung.
-const PROGRAM: Duration = Duration::from_secs(90);
+/// A program may take this long, or it has hung: much, for other work may go on beside it.
+const PROGRAM: Duration = Duration::from_secs(240);
 /// A single test that left no result may take this long.
-const ALONE: Duration = Duration::from_secs(60);
+const ALONE: Duration = Duration::from_secs(90);
 
 /// A test's result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,10 @@ pub(super) fn all(programs: &[Program], subject: &Subject, source: &Path, runner
             command.env("RUST_BACKTRACE", "0").env_remove("RUST_TEST_THREADS");
             end(command, patience).with_context(|| format!("cannot run {}", program.name))
         };
+        let begin = Instant::now();
         one(program, &start, &mut results)?;
+        let place = runner.map_or("on Linux", |_| "in the machine");
+        println!("  {place}: {} ({:.1} s)", program.name, begin.elapsed().as_secs_f64());
     }
     Ok(results)
 }

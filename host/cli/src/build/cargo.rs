@@ -100,7 +100,8 @@ impl Cargo {
         }
         // The debug file wants names and lines; the image is stripped when it is sealed.
         command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
-        command.env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
+        let level = if options.debuginfo { "full" } else { "line-tables-only" };
+        command.env("CARGO_PROFILE_RELEASE_DEBUG", level);
         command.env("CARGO_PROFILE_RELEASE_SPLIT_DEBUGINFO", "off");
         let panic = if package.panic == Panic::Abort { "abort" } else { "unwind" };
         command.env("CARGO_PROFILE_RELEASE_PANIC", panic);

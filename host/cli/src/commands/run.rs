@@ -22,7 +22,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use super::timeline::Wanted;
 use crate::Failure;
-use crate::arguments::{Machine, On, Publish, Run};
+use crate::arguments::{BuildOptions, Machine, On, Publish, Run};
 use crate::terminal::Raw;
 
 /// Runs what is named; the status is the guest's.
@@ -30,7 +30,10 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     let path = match runner::image() {
         Some(path) => path,
         None if arguments.detach => return super::detach::perform(&arguments),
-        None => super::target::image(&arguments.target, &arguments.options)?,
+        None => {
+            let debuginfo = arguments.options.debuginfo || arguments.gdb.is_some();
+            super::target::image(&arguments.target, &BuildOptions { debuginfo, ..arguments.options.clone() })?
+        }
     };
     // Under our own monitors, the digest is checked while the machine is made.
     let is_ours = arguments.on != On::Qemu;
@@ -68,8 +71,14 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
     if let Some(wanted) = timeline.filter(|_| outcome.is_ok()) {
         wanted.show(&path.display().to_string());
     }
-    if let Err(error @ monitor::Error::Damaged) = &outcome {
-        return Err(Failure::input(format!("{}: {error}", path.display())));
+    match &outcome {
+        Err(error @ monitor::Error::Damaged) => {
+            return Err(Failure::input(format!("{}: {error}", path.display())));
+        }
+        Err(error @ (monitor::Error::Capture { .. } | monitor::Error::Debugger { .. })) => {
+            return Err(Failure::input(error));
+        }
+        _ => {}
     }
     let outcome = outcome.with_context(|| format!("cannot run {}", path.display()))?;
     if let Some(report) = outcome.report {
@@ -118,7 +127,9 @@ fn on_the_best(program: &Program<'_>, options: &Options, path: &Path) -> Result<
             eprintln!("running {} {how}", path.display());
         }
     };
-    let outcome = monitor::kvm::check().and_then(|()| {
+    // A debugger that has come could not be handed on.
+    let check = if options.gdb.is_some() { monitor::kvm::try_out } else { monitor::kvm::check };
+    let outcome = check().and_then(|()| {
         say(&"under KVM");
         on(Backend::Kvm, program, options)
     });
@@ -210,6 +221,8 @@ pub(super) fn options(arguments: &Run, manifest: &Manifest) -> Result<Options, F
         publish: arguments.publish.iter().map(|publish| published(publish, manifest)).collect::<Result<_, _>>()?,
         network: network(arguments, manifest)?,
         notify: Some(notify),
+        gdb: arguments.gdb,
+        pcap: arguments.pcap.clone(),
         ..Options::default()
     })
 }
@@ -221,6 +234,12 @@ fn network(arguments: &Run, manifest: &Manifest) -> Result<Network, Failure> {
         return Err(Failure::input(
             "the image's manifest names no network, so --net tap would connect nothing; \
              it would have to have `net.listen` or `net.connect`",
+        ));
+    }
+    if arguments.pcap.is_some() && (manifest.network.is_none() || network == Network::None) {
+        return Err(Failure::input(
+            "the machine has no network, so --pcap would write nothing; the image's manifest would have to have \
+             `net.listen` or `net.connect`, and the command line no --net none",
         ));
     }
     if network != Network::Own && !arguments.publish.is_empty() {
@@ -258,24 +277,27 @@ fn published(publish: &Publish, manifest: &Manifest) -> Result<monitor::Publish,
 
 /// Tells the operator, and the supervisor, where the machine is to be reached.
 fn notify(notice: &Notice) {
-    tell(&event(notice));
+    event(notice).inspect(tell);
     match notice {
+        Notice::Debugger(_) => eprintln!("{notice}"),
         Notice::Listening { protocol: Protocol::Tcp, host, .. } => eprintln!("listening on http://{host}/"),
         Notice::Listening { host, .. } => eprintln!("listening on udp {host}"),
         Notice::PortInUse { .. } => eprintln!("error: {notice}"),
     }
 }
 
-fn event(notice: &Notice) -> Event {
+/// What a supervisor is told of it.
+fn event(notice: &Notice) -> Option<Event> {
     let port = |protocol: &Protocol, port: &u16, host: &SocketAddr| fleet::Port {
         protocol: super::detach::protocol(*protocol),
         host: *host,
         port: *port,
     };
-    match notice {
+    Some(match notice {
+        Notice::Debugger(_) => return None,
         Notice::Listening { protocol, port: number, host } => Event::Listening(port(protocol, number, host)),
         Notice::PortInUse { protocol, port: number, host } => {
             Event::Refused { port: port(protocol, number, host), text: notice.to_string() }
         }
-    }
+    })
 }

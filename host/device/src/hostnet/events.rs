@@ -2,6 +2,7 @@
 
 use super::table::{Kind, Socket};
 use super::{Hostnet, first_writable};
+use crate::capture::flows::{Datagram, Side};
 use crate::system::{self, EPOLL_ERROR, EPOLL_HANG_UP, EPOLL_IN, EPOLL_OUT, EPOLL_READ_END, errno};
 use crate::{Ram, Served, What};
 use abi::hostnet::{DATAGRAM_OVERHEAD, EVENT_BUFFER_MIN, Event, EventHeader, QUEUE_EVENTS};
@@ -93,7 +94,28 @@ impl Hostnet {
             }
         }
         self.ram.write(buffer.address, &header)?;
+        self.note(&header, buffer, length)?;
         Ok(Some(HEADER as u32 + length))
+    }
+
+    /// Writes down what an event means on the network, if somebody wants that.
+    fn note(&mut self, header: &EventHeader, buffer: &Buffer, length: u32) -> Result<(), What> {
+        let Some(flows) = &mut self.flows else { return Ok(()) };
+        let number = header.socket;
+        let is_datagram = self.table.get(number).is_some_and(|socket| socket.kind == Kind::Datagram);
+        let bytes = self.ram.buffer(buffer)?.wrapping_add(HEADER);
+        match header.event {
+            event if event == Event::Data as u32 && is_datagram => {
+                let EventHeader { peer, local, segment, .. } = *header;
+                flows.datagram(number, &Datagram { side: Side::Peer, peer, local, segment }, bytes, length);
+            }
+            event if event == Event::Data as u32 => flows.bytes(number, Side::Peer, bytes, length),
+            event if event == Event::Connected as u32 => flows.connected(number),
+            event if event == Event::End as u32 => flows.ended(number, Side::Peer),
+            event if event == Event::Error as u32 => flows.failed(number),
+            _ => {}
+        }
+        Ok(())
     }
 
     fn accept(&mut self, number: u32, descriptor: i32, buffer: &Buffer) -> Result<Option<u32>, What> {
@@ -126,6 +148,9 @@ impl Hostnet {
             listener.window -= 1; // it is listed only while there is some
         }
         self.watch(value, accepted);
+        if let Some(flows) = &mut self.flows {
+            flows.accepted(value, local, peer.address(v6));
+        }
         let header = EventHeader {
             event: Event::Accepted as u32,
             socket: number,

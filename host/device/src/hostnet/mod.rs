@@ -18,6 +18,7 @@ mod requests;
 mod sends;
 pub mod table;
 
+use crate::capture::flows::Flows;
 use crate::{Nonsense, Ram, Served, Traffic, What};
 use abi::hostnet::{QUEUE_CONTROL, QUEUE_EVENTS, QUEUE_SEND, Request, Response, SendHeader, SendStatus};
 use abi::ring::{Buffer, Chain, Device};
@@ -77,6 +78,7 @@ pub struct Hostnet {
     /// Some listener could not accept for lack of descriptors or slots.
     starved: bool,
     traffic: Traffic,
+    flows: Option<Flows>,
 }
 
 impl Hostnet {
@@ -91,7 +93,13 @@ impl Hostnet {
             lookups: [None; LOOKUPS],
             starved: false,
             traffic: Traffic::default(),
+            flows: None,
         }
+    }
+
+    /// Has everything that goes through written down from now on. `flows` has room for as many sockets as the table.
+    pub fn set_flows(&mut self, flows: Flows) {
+        self.flows = Some(flows);
     }
 
     /// Serves one queue; an unknown number is ignored.

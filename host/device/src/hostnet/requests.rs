@@ -2,6 +2,7 @@
 
 use super::table::Kind;
 use super::{Answer, Control, Hostnet, first_readable, first_writable};
+use crate::capture::flows::Side;
 use crate::system::{self, errno};
 use crate::{Served, What};
 use abi::address::BusAddr;
@@ -118,6 +119,9 @@ impl Hostnet {
                     return error(errno::EINVAL);
                 }
                 let status = system::shutdown(descriptor, request.argument) as i32;
+                if let Some(flows) = self.flows.as_mut().filter(|_| status == 0 && request.argument != 0) {
+                    flows.ended(request.socket, Side::Local);
+                }
                 return Response { status, ..Response::default() };
             }
             (Operation::Shutdown, None) => return error(errno::ENOTCONN),
@@ -129,6 +133,13 @@ impl Hostnet {
             self.listens(&request, &answer);
         }
         let connecting = operation == Operation::Connect && done;
+        if let Some(flows) = self.flows.as_mut().filter(|_| done) {
+            match operation {
+                Operation::Bind => flows.bound(request.socket, answer.response.address),
+                Operation::Connect => flows.connects(request.socket, answer.response.address, request.address),
+                _ => {}
+            }
+        }
         self.adopt(request.socket, &answer, connecting);
         answer.response
     }
@@ -159,6 +170,9 @@ impl Hostnet {
             self.table.remove(number);
             return answer.response;
         }
+        if let Some(flows) = &mut self.flows {
+            flows.opened(number, kind == Kind::Stream);
+        }
         self.adopt(number, &answer, false);
         Response { socket: number, ..answer.response }
     }
@@ -173,6 +187,9 @@ impl Hostnet {
                 control.request(request, None);
             }
             self.table.remove(request.socket);
+            if let Some(flows) = &mut self.flows {
+                flows.closed(request.socket);
+            }
             self.feed_starved();
         }
         Response::default()

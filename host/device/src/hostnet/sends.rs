@@ -2,6 +2,7 @@
 
 use super::table::Kind;
 use super::{Control, Hostnet, failed, first_readable, first_writable};
+use crate::capture::flows::{Datagram, Side};
 use crate::system::{self, errno};
 use crate::{Served, What};
 use abi::hostnet::{Address, QUEUE_SEND, SEND_CREDIT, SEND_DATA, SendHeader, SendStatus};
@@ -25,6 +26,7 @@ impl Hostnet {
                     let status = self.send(&header, bytes, control);
                     if status.taken > 0 || status.status == 0 {
                         self.traffic.send(status.taken);
+                        self.note_sent(&header, bytes, status.taken);
                     }
                     status
                 }
@@ -37,6 +39,20 @@ impl Hostnet {
         let sent = Served::publish(&mut self.queues[QUEUE_SEND]);
         // Credit may have let a socket go on.
         Ok(sent.and(self.deliver()?))
+    }
+
+    /// Writes down what was sent, if somebody wants that.
+    fn note_sent(&mut self, header: &SendHeader, bytes: *const u8, taken: u32) {
+        let Some(flows) = &mut self.flows else { return };
+        match self.table.get(header.socket).map(|socket| socket.kind) {
+            Some(Kind::Stream) => flows.bytes(header.socket, Side::Local, bytes, taken),
+            Some(Kind::Datagram) => {
+                let SendHeader { address, source, segment, .. } = *header;
+                let datagram = Datagram { side: Side::Local, peer: address, local: source, segment };
+                flows.datagram(header.socket, &datagram, bytes, taken);
+            }
+            _ => {}
+        }
     }
 
     fn send(&mut self, header: &SendHeader, bytes: *const u8, control: &mut impl Control) -> SendStatus {

@@ -7,8 +7,8 @@
 use super::cpuid::Table;
 use super::descriptor::Far;
 use super::paging::{Flags, Full, LARGE_SIZE, Tables};
-use super::vcpu::{DESCRIPTOR, Kvm, Machine, REQUESTS};
-use super::{quirk, signals, vm};
+use super::vcpu::{DESCRIPTOR, Kvm, Machine};
+use super::{debug, quirk, signals, vm};
 use crate::Error;
 use crate::Program;
 use crate::jail;
@@ -43,7 +43,7 @@ fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
     child::descriptors(plan)?;
     let kvm = vm::open()?;
     jail::drop_root(false)?;
-    let layout = plan.layout.at(child::random_base());
+    let layout = plan.layout.at(plan.base.unwrap_or_else(child::random_base));
     let room = Tables::room(&layout);
     let memory = place(&layout, room)?;
     let layout = layout.seen_at(memory.start + room);
@@ -68,6 +68,10 @@ fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
     }
     plan.mark(Mark::Filled);
     child::seal(&plan.program, &layout, libc::PROT_READ | libc::PROT_WRITE)?;
+    if plan.debugger.is_some() {
+        // For its breakpoints. The guest's own view stays as it is.
+        child::protect_code(&plan.program, &layout, libc::PROT_READ | libc::PROT_WRITE)?;
+    }
     for page in [far.code, far.tables] {
         child::protect(&layout, page, libc::PROT_READ)?;
     }
@@ -84,22 +88,28 @@ fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
         task_type: quirk::task_type(),
     };
     vm::prepare(&vcpu, &features, &start)?;
+    let first = vcpu.get_regs().map_err(super::refused("give the registers"))?;
     let run = std::ptr::from_mut(vcpu.get_kvm_run());
     // SAFETY: the vCPU's own page, which stays mapped: the value is given up just below.
     let exit = unsafe {
         (*run).kvm_valid_regs = KVM_SYNC_X86_REGS.into();
+        // What a debugger sees before the first instruction.
+        (*run).s.regs.regs = first;
         &raw mut (*run).immediate_exit
     };
     drop((kvm, vm));
     plan.mark(Mark::Tables);
     keep(vcpu)?;
-    let platform = Kvm { tables, task_type: start.task_type, exits: 0 };
+    let platform = Kvm { tables, task_type: start.task_type, period_us: 0, exits: 0 };
     let tender = child::tender(plan, platform, layout, &rings, own_clock)?;
     plan.mark(Mark::Devices);
     // SAFETY: as above; it lies in that page.
     unsafe {
         signals::install(&child::stacks(0)?, exit, layout.host_span(Span { end: layout.arena.end, ..layout.image }))?
     };
+    if plan.debugger.is_some() {
+        debug::set_up()?;
+    }
     child::await_verdict()?;
     plan.mark(Mark::Verdict);
     let rules = filter::Rules {
@@ -108,10 +118,14 @@ fn build(plan: &Plan<'_>) -> Result<(Machine, Vec<libc::sock_filter>), Error> {
         site: system::site(),
         restorer: shared_signals::restorer_site(),
         vdso: vdso::pages().map_or((0, 0), |(start, end)| (start as u64, end as u64)),
-        vcpu: Some(filter::Vcpu { descriptor: DESCRIPTOR, requests: &REQUESTS, timer: signals::TIMER }),
+        vcpu: Some(filter::Vcpu {
+            descriptor: DESCRIPTOR,
+            requests: debug::requests(plan.debugger.is_some()),
+            timer: signals::TIMER,
+        }),
     };
     // SAFETY: the vCPU's page, as above, and the far side's stack page, which the layout gave room for.
-    Ok((unsafe { Machine::new(tender, far, run) }, rules.assemble()))
+    Ok((unsafe { Machine::new(tender, far, run, plan.debugger.map(|_| plan.symbols)) }, rules.assemble()))
 }
 
 /// Reserves the child's view: `room` bytes for tables, accessible, then the machine, not yet. A stretch as long as the
@@ -159,7 +173,7 @@ fn keep(vcpu: VcpuFd) -> Result<(), Error> {
     // SAFETY: descriptors only; those above are not used again.
     let failed = unsafe {
         let own = vcpu.as_raw_fd();
-        (own != DESCRIPTOR && libc::dup2(own, DESCRIPTOR) < 0)
+        (own != DESCRIPTOR && (libc::dup2(own, DESCRIPTOR) < 0 || libc::close(own) != 0))
             || libc::close_range(DESCRIPTOR as u32 + 1, u32::MAX, 0) != 0
     };
     std::mem::forget(vcpu);

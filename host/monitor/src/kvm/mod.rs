@@ -9,6 +9,7 @@
 //! | `vm` | asks KVM for a virtual machine and brings its CPU to the guest's first instruction |
 //! | `paging`, `descriptor`, `cpuid` | the tables that the CPU reads: pages, segments and interrupts, features |
 //! | `vcpu` | runs the vCPU, and answers its exits |
+//! | `debug` | gdb's remote protocol, where a debugger was asked for |
 //! | `signals` | what ends a stretch of running: the slice timer, the parent |
 //! | `quirk` | a bug of QEMU's emulated SVM, and the tests' way around it |
 //!
@@ -22,6 +23,7 @@
 
 mod child;
 mod cpuid;
+mod debug;
 mod descriptor;
 mod paging;
 mod quirk;
@@ -37,7 +39,7 @@ use crate::{Error, Options, Outcome, Program};
 /// # Errors
 /// Everything that keeps the machine from starting; [`Error::NoKvm`] where KVM is the reason.
 pub fn run(program: &Program<'_>, options: &Options) -> Result<Outcome, Error> {
-    machine::run(program, options, &machine::Backend { far: descriptor::LENGTH, start: child::start })
+    machine::run(program, options, &machine::Backend { far: descriptor::LENGTH, start: child::start, debugs: true })
 }
 
 /// Is KVM there, and does it have what a machine needs?

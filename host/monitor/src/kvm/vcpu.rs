@@ -3,6 +3,7 @@
 //! One thread does everything: it runs the guest, and while the guest stands still it serves the devices. The registers
 //! are in the page that is shared with KVM (`KVM_SYNC_X86_REGS`), so an answer costs no further call.
 
+use super::debug::{self, Session};
 use super::descriptor::{
     EXCEPTIONS, Far, PORT_EXCEPTION, PORT_GATE, PORT_SYSCALL, USER_CODE, USER_DATA, has_error_code,
 };
@@ -29,8 +30,10 @@ const KVM_SET_SREGS: u32 = 0x4000_ae84 | (size_of::<kvm_sregs>() as u32) << 16;
 /// Those that the filter lets through.
 pub(super) const REQUESTS: [u32; 3] = [KVM_RUN, KVM_GET_SREGS, KVM_SET_SREGS];
 
-/// A slice, in microseconds of CPU time.
-const SLICE_US: u32 = 10_000;
+/// The shortest slice, in microseconds of CPU time: the gate's bound. The kernel's tick makes longer ones of them.
+const SHORTEST_US: u32 = 1_000;
+/// The slices until the guest says what it wants.
+const FIRST_US: u32 = 10_000;
 /// While the guest wants no slices, somebody looks this often all the same, in microseconds of CPU time: a CPU on which an
 /// exception's one way out faults again would otherwise spin unnoticed. A machine that sleeps is not woken.
 const WATCH_US: u32 = 1_000_000;
@@ -38,9 +41,9 @@ const WATCH_US: u32 = 1_000_000;
 const STUCK_MAX_US: u32 = 2 * WATCH_US;
 /// The flags that a guest may have at its own will: arithmetic, direction, alignment check, identification (SDM 1
 /// §3.4.3). Whatever an exception's frame says, ring 3 gets no I/O privilege by it.
-const OWN_FLAGS: u64 = 0x24_0cd5;
+pub(super) const OWN_FLAGS: u64 = 0x24_0cd5;
 /// The trap flag: an upcall is not single-stepped.
-const TRAP_FLAG: u64 = 1 << 8;
+pub(super) const TRAP_FLAG: u64 = 1 << 8;
 
 /// The guest's view of its pages, and the timer.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub(super) struct Kvm {
     pub(super) tables: Tables,
     /// The task state's type. KVM says "busy" whatever it was given.
     pub(super) task_type: u8,
+    /// The timer's period, in microseconds.
+    pub(super) period_us: u32,
     /// How often the guest came out of `KVM_RUN`, for whatever reason.
     pub(super) exits: u64,
 }
@@ -70,8 +75,10 @@ impl Platform for Kvm {
         }
     }
 
-    fn set_slices(&mut self, on: bool) {
-        system::set_timer(signals::TIMER, if on { SLICE_US } else { WATCH_US });
+    fn set_slices(&mut self, every_ns: u64) {
+        let wanted_us = u32::try_from(every_ns / 1_000).unwrap_or(WATCH_US);
+        self.period_us = if every_ns == 0 { WATCH_US } else { wanted_us.clamp(SHORTEST_US, WATCH_US) };
+        system::set_timer(signals::TIMER, self.period_us);
     }
 
     fn exits(&self) -> Option<u64> {
@@ -79,7 +86,7 @@ impl Platform for Kvm {
     }
 }
 
-fn system_registers() -> kvm_sregs {
+pub(super) fn system_registers() -> kvm_sregs {
     let mut registers = kvm_sregs::default();
     // SAFETY: the request fills the structure.
     let result = unsafe { system::ioctl(DESCRIPTOR, KVM_GET_SREGS, &raw mut registers as usize) };
@@ -91,8 +98,8 @@ fn system_registers() -> kvm_sregs {
 
 /// A machine that is ready to run.
 pub(super) struct Machine {
-    tender: Tender<Kvm>,
-    far: Far,
+    pub(super) tender: Tender<Kvm>,
+    pub(super) far: Far,
     run: *mut kvm_run,
     /// What the signals asked for and the guest has not got.
     wanted: u8,
@@ -100,38 +107,51 @@ pub(super) struct Machine {
     started: bool,
     /// CPU time in a row that found the guest on its way to an exit, in microseconds.
     stuck_us: u32,
+    /// With a debugger.
+    pub(super) session: Option<Session>,
 }
 
 impl Machine {
+    /// `symbols`: with a debugger, where the linked program's address 0 is in the guest.
+    ///
     /// # Safety
     /// `run` is the vCPU's page and stays mapped; the tender's layout has the far side's pages.
-    pub(super) unsafe fn new(tender: Tender<Kvm>, far: Far, run: *mut kvm_run) -> Self {
-        Self { tender, far, run, wanted: 0, started: false, stuck_us: 0 }
+    pub(super) unsafe fn new(tender: Tender<Kvm>, far: Far, run: *mut kvm_run, symbols: Option<u64>) -> Self {
+        let session = symbols.map(Session::new);
+        Self { tender, far, run, wanted: 0, started: false, stuck_us: 0, session }
     }
 
     /// Runs it to its end.
     pub(super) fn run(mut self) -> ! {
         // Until the guest has come out once: a CPU on which it cannot would otherwise spin unnoticed.
-        self.tender.platform.set_slices(true);
+        self.tender.platform.set_slices(u64::from(FIRST_US) * 1_000);
+        if self.session.is_some() {
+            debug::serve(&mut self);
+        }
         loop {
-            // SAFETY: the request takes no argument.
-            let result = unsafe { system::ioctl(DESCRIPTOR, KVM_RUN, 0) };
-            self.tender.platform.exits += 1;
-            match i32::try_from(-result).unwrap_or(errno::EINVAL) {
-                0 => self.exit(),
-                errno::EINTR => self.interrupted(),
-                error => self.cannot_run(error),
-            }
+            self.go();
         }
     }
 
-    fn registers(&mut self) -> &mut kvm_regs {
+    /// Lets the guest go on until it comes out, and deals with what it came for.
+    pub(super) fn go(&mut self) {
+        // SAFETY: the request takes no argument.
+        let result = unsafe { system::ioctl(DESCRIPTOR, KVM_RUN, 0) };
+        self.tender.platform.exits += 1;
+        match i32::try_from(-result).unwrap_or(errno::EINVAL) {
+            0 => self.exit(),
+            errno::EINTR => self.interrupted(),
+            error => self.cannot_run(error),
+        }
+    }
+
+    pub(super) fn registers(&mut self) -> &mut kvm_regs {
         // SAFETY: the page is mapped, and KVM touches it only inside `KVM_RUN`.
         unsafe { &mut (*self.run).s.regs.regs }
     }
 
     /// Has KVM take the registers when the guest goes on.
-    fn changed(&mut self) {
+    pub(super) fn changed(&mut self) {
         // SAFETY: as in `registers`.
         unsafe { (*self.run).kvm_dirty_regs = KVM_SYNC_X86_REGS.into() };
     }
@@ -140,7 +160,10 @@ impl Machine {
         self.stuck_us = 0;
         if !self.started {
             self.started = true;
-            self.tender.platform.set_slices(self.tender.upcall.slices);
+            // Unless the guest came out to say what it wants.
+            if !self.tender.upcall.slices {
+                self.tender.platform.set_slices(0);
+            }
         }
         // SAFETY: as in `registers`.
         let reason = unsafe { (*self.run).exit_reason };
@@ -177,6 +200,9 @@ impl Machine {
     fn gate(&mut self) {
         let registers = self.registers();
         let (call, a, b, c) = (registers.rdi, registers.rsi, registers.rdx, registers.rcx);
+        if self.session.is_some() && debug::is_end(self, call, a) {
+            return;
+        }
         let result = self.tender.dispatch(call, a, b, c);
         self.registers().rax = result as u64;
         self.changed();
@@ -191,7 +217,11 @@ impl Machine {
         let error = if has_error_code(vector) { word(6) } else { 0 };
         let vector = u64::from(vector);
         let address = if vector == VECTOR_PAGE_FAULT { system_registers().cr2 } else { 0 };
-        self.fault(at, Exception { vector, error, address });
+        let exception = Exception { vector, error, address };
+        if self.session.is_some() && debug::takes(self, &at, &exception) {
+            return;
+        }
+        self.fault(at, exception);
     }
 
     /// A `syscall` instruction, where KVM lets it through: the CPU put the way back into rcx, the flags into r11. The guest
@@ -207,7 +237,7 @@ impl Machine {
         self.fault(at, Exception { vector: VECTOR_INVALID_OPCODE, ..Exception::default() });
     }
 
-    fn fault(&mut self, at: Interrupted, exception: Exception) {
+    pub(super) fn fault(&mut self, at: Interrupted, exception: Exception) {
         let at = Interrupted { cs: USER_CODE.into(), ss: USER_DATA.into(), ..at };
         let upcall = self.tender.upcall;
         upcall.fault(self.tender.vcpu(), &at, &exception);
@@ -233,13 +263,13 @@ impl Machine {
             self.watch();
         }
         self.tender.count();
+        self.tender.tell_wall();
         self.offer();
     }
 
     /// A tick found the guest on its way to an exit, which takes one instruction.
     fn watch(&mut self) {
-        let has_slices = self.tender.upcall.slices || !self.started;
-        self.stuck_us += if has_slices { SLICE_US } else { WATCH_US };
+        self.stuck_us = self.stuck_us.saturating_add(self.tender.platform.period_us);
         if self.stuck_us > STUCK_MAX_US {
             end(STATUS_ABORT, format_args!("this computer's KVM does not let ring 3 write to a port"));
         }
@@ -250,6 +280,10 @@ impl Machine {
         let upcall = self.tender.upcall;
         let has_slices = upcall.slices || !self.started;
         let &mut kvm_regs { rip, rflags, rsp, .. } = self.registers();
+        if self.session.as_ref().is_some_and(Session::is_stepping) {
+            // Another thread must not come between a step's beginning and its end.
+            return;
+        }
         if self.far.is_stub(rip) {
             // It comes out at once, and the slice goes with what it comes for.
             return;

@@ -9,10 +9,12 @@ use super::message::{Head, Kind, MESSAGE_MAX};
 use super::rings::{self, Rings};
 use super::strings::Strings;
 use super::tender::{
-    CONTROL, CONTROL_SET, EVENTS, INPUT_SET, INTERFACE, LAST, TOKEN_CONTROL, TOKEN_FRAMES, TOKEN_INPUT,
+    CAPTURE, CONTROL, CONTROL_SET, DEBUGGER, EVENTS, INPUT_SET, INTERFACE, LAST, TOKEN_CONTROL, TOKEN_FRAMES,
+    TOKEN_INPUT,
 };
 use super::tender::{Moment, Platform, Tender};
 use super::upcall::Upcall;
+use super::vdso;
 use crate::counters::Page;
 use crate::timeline::{Mark, Timeline};
 use crate::{Error, Program};
@@ -21,6 +23,8 @@ use abi::address::BusAddr;
 use abi::boot::{BootInfo, Clock};
 use abi::image::IMAGE_ALIGN;
 use host_device::Ram;
+use host_device::capture::flows::{self, Flows};
+use host_device::capture::{self, Capture};
 use host_device::console::Console;
 use host_device::hostnet::Hostnet;
 use host_device::hostnet::table::{self, Table};
@@ -55,6 +59,14 @@ pub(crate) struct Plan<'a> {
     pub(crate) counters: Option<&'static Page>,
     /// Where to note how far it has come.
     pub(crate) timeline: Option<Timeline>,
+    /// The file for what goes over the network, if there is one; it is moved too.
+    pub(crate) capture: Option<RawFd>,
+    /// The connection to a debugger, if there is one; it is moved too.
+    pub(crate) debugger: Option<RawFd>,
+    /// Where the image is to lie, if not anywhere.
+    pub(crate) base: Option<u64>,
+    /// With a debugger: where the linked program's address 0 is in the guest.
+    pub(crate) symbols: u64,
 }
 
 impl Plan<'_> {
@@ -96,9 +108,14 @@ pub(crate) fn descriptors(plan: &Plan<'_>) -> Result<(), Error> {
     unsafe {
         // Out of the way first: they may stand where others are to go.
         let high = |descriptor| libc::fcntl(descriptor, libc::F_DUPFD, LAST + 1);
-        let (control, interface) = (high(plan.control), plan.interface.map(high));
-        let mut failed = libc::dup2(control, CONTROL) < 0;
+        let (control, interface, debugger) = (high(plan.control), plan.interface.map(high), plan.debugger.map(high));
+        let capture = plan.capture.map(high);
+        // Whatever else has one of their numbers goes, whether that is given anew or not.
+        let mut failed = libc::close_range(CONTROL as u32, LAST as u32, 0) != 0;
+        failed |= libc::dup2(control, CONTROL) < 0;
         failed |= interface.is_some_and(|interface| libc::dup2(interface, INTERFACE) < 0);
+        failed |= capture.is_some_and(|capture| libc::dup2(capture, CAPTURE) < 0);
+        failed |= debugger.is_some_and(|debugger| libc::dup2(debugger, DEBUGGER) < 0);
         for set in [EVENTS, INPUT_SET, CONTROL_SET] {
             let fresh = libc::epoll_create1(0);
             failed |= fresh < 0 || (fresh != set && libc::dup2(fresh, set) < 0);
@@ -205,6 +222,16 @@ pub(crate) fn seal(program: &Program<'_>, layout: &Layout, allowed: i32) -> Resu
     protect(layout, layout.boot, libc::PROT_READ)
 }
 
+/// Gives the image's code this access for the child.
+pub(crate) fn protect_code(program: &Program<'_>, layout: &Layout, protection: i32) -> Result<(), Error> {
+    let segments = &program.header.segments[..program.header.segment_count as usize];
+    for segment in segments.iter().filter(|segment| load::protection(segment.access) & libc::PROT_EXEC != 0) {
+        let start = layout.image.start + segment.address;
+        protect(layout, Span { start, end: start + segment.memory_length }, protection)?;
+    }
+    Ok(())
+}
+
 /// The far side of the gate. `clock` is the guest's, as the child reads it.
 pub(crate) fn tender<P: Platform>(
     plan: &Plan<'_>,
@@ -230,8 +257,10 @@ pub(crate) fn tender<P: Platform>(
     // SAFETY: mapped for good just now, for this slice alone.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer as *mut u8, MESSAGE_MAX) };
     let hostnet = match rings.hostnet() {
-        // SAFETY: as for the console's.
-        Some(queues) => unsafe { rings::serve(queues, &layout) }.map(|queues| hostnet(queues, ram)).transpose()?,
+        Some(queues) => {
+            // SAFETY: as for the console's.
+            unsafe { rings::serve(queues, &layout) }.map(|queues| hostnet(plan, queues, ram)).transpose()?
+        }
         None => None,
     };
     let network = hostnet.is_some();
@@ -239,7 +268,7 @@ pub(crate) fn tender<P: Platform>(
         // SAFETY: as for the console's.
         Some(queues) => unsafe { rings::serve(queues, &layout) }
             .and_then(|queues| Net::new(queues, ram, INTERFACE, EVENTS, TOKEN_FRAMES))
-            .map_or_else(|| Err(Error::last("watch the TAP interface")), |net| Ok(Some(net)))?,
+            .map_or_else(|| Err(Error::last("watch the TAP interface")), |net| captured(plan, net).map(Some))?,
         None => None,
     };
     Ok(Tender {
@@ -260,11 +289,36 @@ pub(crate) fn tender<P: Platform>(
     })
 }
 
-fn hostnet(queues: [abi::ring::Device; 3], ram: Ram) -> Result<Hostnet, Error> {
+/// The network device, with its capture.
+fn captured(plan: &Plan<'_>, mut net: Net) -> Result<Net, Error> {
+    if let Some(capture) = capture(plan)? {
+        net.set_capture(capture);
+    }
+    Ok(net)
+}
+
+fn hostnet(plan: &Plan<'_>, queues: [abi::ring::Device; 3], ram: Ram) -> Result<Hostnet, Error> {
     let memory = map_own(table::memory_for(SOCKETS) as u64)?;
     // SAFETY: mapped for good just now, zeroed, for this table alone.
     let table = unsafe { Table::in_zeroed(memory as *mut u8, SOCKETS) };
-    Ok(Hostnet::new(queues, ram, EVENTS, table))
+    let mut hostnet = Hostnet::new(queues, ram, EVENTS, table);
+    if let Some(capture) = capture(plan)? {
+        let memory = map_own(flows::memory_for(SOCKETS) as u64)?;
+        // SAFETY: mapped for good just now, zeroed, for these flows alone.
+        hostnet.set_flows(unsafe { Flows::in_zeroed(capture, memory as *mut u8, SOCKETS) });
+    }
+    Ok(hostnet)
+}
+
+/// The capture, if one is wanted.
+fn capture(plan: &Plan<'_>) -> Result<Option<Capture>, Error> {
+    if plan.capture.is_none() {
+        return Ok(None);
+    }
+    let room = map_own(capture::ROOM as u64)?;
+    // SAFETY: mapped for good just now, for this slice alone.
+    let room = unsafe { std::slice::from_raw_parts_mut(room as *mut u8, capture::ROOM) };
+    Ok(Some(Capture::new(CAPTURE, || vdso::now(libc::CLOCK_REALTIME), room)))
 }
 
 /// Memory of the tender's own.

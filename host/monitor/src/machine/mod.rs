@@ -30,10 +30,12 @@ pub(crate) mod tender;
 pub(crate) mod upcall;
 pub(crate) mod vdso;
 
+use crate::capture;
 use crate::counters::Page;
+use crate::debugger::{self, Attach, Debugged};
 use crate::network::Link;
 use crate::timeline::Mark;
-use crate::{Error, Options, Outcome, Program};
+use crate::{Error, Notice, Options, Outcome, Program};
 use abi::manifest::Manifest;
 use child::Plan;
 use frames::Frames;
@@ -48,6 +50,8 @@ pub(crate) struct Backend {
     pub(crate) far: u64,
     /// Becomes the machine, in the child. Returns only if that failed.
     pub(crate) start: fn(Plan<'_>) -> Error,
+    /// Speaks a debugger's protocol. Otherwise the debugger is to attach to the process.
+    pub(crate) debugs: bool,
 }
 
 /// Runs a program as a child process until it ends; see [`crate::run`].
@@ -63,6 +67,18 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
     let memory = options.memory.unwrap_or(program.header.memory);
     let layout = Layout::plan(program, &strings, rings.length(), backend.far, memory)?;
     let counters = options.counters.as_deref().map(Page::create).transpose()?;
+    let capture = options.pcap.as_deref().map(|path| capture::create(path, link)).transpose()?;
+    let base = debugger::base(options);
+    let (debugger, symbols) = match (options.gdb, base) {
+        (Some(port), Some(base)) if backend.debugs => {
+            let (listener, address) = debugger::listen(port)?;
+            let attach = Attach::new(Debugged::Remote(address), program, options, base);
+            let symbols = attach.symbols.as_ref().map_or(base, |(_, address)| *address);
+            options.notify.inspect(|notify| notify(&Notice::Debugger(attach)));
+            (Some(debugger::accept(listener)?), symbols)
+        }
+        _ => (None, 0),
+    };
     let seed = os::random()?;
     let (ours, theirs) = os::socket_pair()?;
     let signals = os::Signals::take()?;
@@ -86,12 +102,16 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
                 parent,
                 counters,
                 timeline,
+                capture: capture.map(IntoRawFd::into_raw_fd),
+                debugger: debugger.map(IntoRawFd::into_raw_fd),
+                base,
+                symbols,
             };
             let error = (backend.start)(plan);
             os::fail(&error)
         }
         Some(mut child) => {
-            drop((theirs, interface));
+            drop((theirs, interface, capture, debugger));
             // Both work at the same time; the child waits for the verdict before the first instruction.
             if program.is_whole.is_some_and(|is_whole| !is_whole(program.bytes)) {
                 child.signal(libc::SIGKILL);
@@ -103,7 +123,10 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
             // Frames are not the parent's business, and neither is a network that the operator took away.
             let unconnected = Manifest { network: None, ..program.manifest.clone() };
             let manifest = if link == Link::Sockets { program.manifest } else { &unconnected };
-            let parent = parent::Parent::new(&Program { manifest, ..*program }, options, child, ours, signals);
+            let attach = base
+                .filter(|_| !backend.debugs)
+                .map(|base| Attach::new(Debugged::Process(child.id.cast_unsigned()), program, options, base));
+            let parent = parent::Parent::new(&Program { manifest, ..*program }, options, child, ours, signals, attach);
             let outcome = parent.stay();
             timeline.inspect(|timeline| timeline.mark(Mark::End));
             outcome

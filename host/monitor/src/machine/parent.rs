@@ -6,7 +6,7 @@ use super::signals::NUDGE;
 use crate::jail::Jail;
 use crate::sockets::{HostSockets, Lookup};
 use crate::timeline::Mark;
-use crate::{Error, Options, Outcome, Program};
+use crate::{Attach, Error, Notice, Options, Outcome, Program};
 use abi::gate::BACKTRACE_MAX;
 use abi::hostnet::{Address, Operation, Request, Response, SendHeader};
 use abi::manifest::Policy;
@@ -41,6 +41,8 @@ pub(crate) struct Parent<'a> {
     no_kvm: Option<String>,
     /// The image's debug file, open already: later no file can be opened any more.
     debug: Option<File>,
+    /// What to tell once the machine is made, if gdb is to attach to its process.
+    attach: Option<Attach>,
     /// To be entered when the machine is made; until then the tool may have to try another way.
     jail: Option<Jail>,
 }
@@ -52,6 +54,7 @@ impl<'a> Parent<'a> {
         child: Child,
         control: OwnedFd,
         signals: Signals,
+        attach: Option<Attach>,
     ) -> Self {
         let network = program.manifest.network.clone();
         let rules = network.map(|network| Policy::new(network, program.manifest.names.as_ref()));
@@ -70,6 +73,7 @@ impl<'a> Parent<'a> {
             report: None,
             no_kvm: None,
             debug: options.debug.as_deref().and_then(|path| File::open(path).ok()),
+            attach,
             jail: Some(Jail::new(program.manifest, &options.publish)),
         }
     }
@@ -140,10 +144,17 @@ impl<'a> Parent<'a> {
             let Some((head, body)) = buffer.get(..length).and_then(Head::split) else { continue };
             match Kind::of(head.kind) {
                 // Before anything that the guest may have had a hand in.
-                Some(Kind::Started) => self.jail.take().map_or(Ok(()), |jail| jail.enter())?,
+                Some(Kind::Started) => self.started()?,
                 _ => self.hear(head, body),
             }
         }
+    }
+
+    fn started(&mut self) -> Result<(), Error> {
+        if let (Some(attach), Some(notify)) = (self.attach.take(), self.options.notify) {
+            notify(&Notice::Debugger(attach));
+        }
+        self.jail.take().map_or(Ok(()), |jail| jail.enter())
     }
 
     fn hear(&mut self, head: Head, body: &[u8]) {

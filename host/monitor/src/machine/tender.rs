@@ -20,7 +20,7 @@ use abi::gate::{
 };
 use abi::vcpu::{STATUS_ABORT, Vcpu, event_bit};
 use core::fmt::Write as _;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use host_device::console::Console;
 use host_device::hostnet::Hostnet;
 use host_device::net::Net;
@@ -34,13 +34,21 @@ pub(crate) const INPUT_SET: i32 = 5;
 pub(crate) const CONTROL_SET: i32 = 6;
 /// Only where the machine is connected by frames.
 pub(crate) const INTERFACE: i32 = 7;
+/// Only where what goes over the network is written down: the file.
+pub(crate) const CAPTURE: i32 = 8;
+/// Only with a debugger: the connection to it, a set that holds that alone, and both ends of a pipe.
+pub(crate) const DEBUGGER: i32 = 9;
+pub(crate) const DEBUGGER_SET: i32 = 10;
+pub(crate) const PEEK_OUT: i32 = 11;
+pub(crate) const PEEK_IN: i32 = 12;
 /// The last of them.
-pub(crate) const LAST: i32 = INTERFACE;
+pub(crate) const LAST: i32 = PEEK_IN;
 
 /// Tokens in the epoll set. Sockets have their own numbers, which start above.
 pub(crate) const TOKEN_CONTROL: u64 = 1 << 32;
 pub(crate) const TOKEN_INPUT: u64 = 1 << 33;
 pub(crate) const TOKEN_FRAMES: u64 = 1 << 34;
+pub(crate) const TOKEN_DEBUGGER: u64 = 1 << 35;
 
 /// How many epoll events one wait takes.
 const BATCH: usize = 128;
@@ -51,8 +59,8 @@ pub(crate) trait Platform {
     /// view has been changed already.
     fn set_access(&mut self, address: u64, length: u64, access: u64);
 
-    /// The guest wants slices, or no more.
-    fn set_slices(&mut self, on: bool);
+    /// The guest wants slices this often (ns), or (0) no more.
+    fn set_slices(&mut self, every_ns: u64);
 
     /// How often the guest came out to the monitor, where that is an event of its own.
     fn exits(&self) -> Option<u64> {
@@ -83,6 +91,21 @@ pub(crate) struct Tender<P> {
     pub(crate) says_marks: bool,
     /// When this was made, before the guest's first instruction.
     pub(crate) made: Moment,
+}
+
+/// What the wall clock may be wrong by before it is set, ns: two clocks cannot be read at once, and a clock that is set all
+/// the time goes back all the time.
+const WALL_TOLERANCE_NS: u64 = 1_000_000;
+
+/// Sets what the guest was `told` to `base`, if that is another time; `first` is what the boot information says.
+fn follow(told: &AtomicU64, first: u64, base: u64) {
+    let known = match told.load(Ordering::Relaxed) {
+        0 => first,
+        known => known,
+    };
+    if known.abs_diff(base) > WALL_TOLERANCE_NS {
+        told.store(base, Ordering::Relaxed);
+    }
 }
 
 /// One moment on two clocks.
@@ -130,7 +153,7 @@ impl<P: Platform> Tender<P> {
             Some(Call::Upcall) => self.set_upcall(a, b, c),
             Some(Call::Slice) => {
                 self.upcall.slices = a != 0;
-                self.platform.set_slices(a != 0);
+                self.platform.set_slices(a);
                 Ok(())
             }
             Some(Call::StartCpu) => Err(GateError::NoResources),
@@ -295,6 +318,8 @@ impl<P: Platform> Tender<P> {
                 TOKEN_CONTROL => self.channel.hear(),
                 TOKEN_INPUT => self.console.input_event(),
                 TOKEN_FRAMES => self.frames.iter_mut().for_each(Net::event),
+                // Who runs the guest looks, as soon as this call is over.
+                TOKEN_DEBUGGER => {}
                 number => {
                     if let Some(hostnet) = &mut self.hostnet {
                         hostnet.event(number, event.events);
@@ -305,7 +330,19 @@ impl<P: Platform> Tender<P> {
         if count > 0 {
             self.serve();
         }
+        if until_ns != WAIT_POLL {
+            self.tell_wall();
+        }
         self.raise_heard();
+    }
+
+    /// Has the guest's wall clock follow the host's, which may have been set or have run at another rate than the counter
+    /// that the guest reads. A guest that has a function for it asks by itself.
+    pub(crate) fn tell_wall(&self) {
+        if self.clock.kind == CLOCK_TSC {
+            let base = vdso::now(libc::CLOCK_REALTIME).wrapping_sub(now_ns(&self.clock));
+            follow(&self.vcpu().wall_base_ns, self.clock.wall_base_ns, base);
+        }
     }
 
     /// Gives the guest the answers to names that have come.
@@ -448,4 +485,19 @@ pub(crate) fn now_ns(clock: &Clock) -> u64 {
         return ((u128::from(ticks) * u128::from(clock.multiplier)) >> 32) as u64;
     }
     vdso::now(libc::CLOCK_MONOTONIC).wrapping_sub(clock.monotonic_base_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wall_clock_follows_steps_and_no_noise() {
+        let (told, first) = (AtomicU64::new(0), 1_700_000_000_000_000_000);
+        let after = |base| (follow(&told, first, base), told.load(Ordering::Relaxed)).1;
+        assert_eq!(after(first + 900_000), 0, "within the tolerance");
+        assert_eq!(after(first + 3_600_000_000_000), first + 3_600_000_000_000, "an hour on");
+        assert_eq!(after(first + 3_600_000_000_000 - 1_000), first + 3_600_000_000_000, "noise");
+        assert_eq!(after(first - 86_400_000_000_000), first - 86_400_000_000_000, "a day back");
+    }
 }

@@ -22,8 +22,9 @@ use host_device::system;
 
 /// Bytes of the tender's own stack.
 const STACK: u64 = 256 << 10;
-/// How often the slice timer looks, in CPU time of the machine. A machine that sleeps is not woken.
-const SLICE_US: i64 = 10_000;
+/// How often the slice timer looks, in CPU time of the machine: the gate's shortest slice, or the host's tick where that is
+/// longer. A machine that sleeps is not woken.
+const SLICE_US: i64 = 1_000;
 
 /// What lock-down still needs once the first stack is gone. Lives at the far end of the tender's stack.
 struct Last {
@@ -33,6 +34,7 @@ struct Last {
     boot: u64,
     old_stack_top: u64,
     timeline: Option<Timeline>,
+    waits_for_debugger: bool,
 }
 
 /// Becomes the machine. Returns only if that failed.
@@ -48,7 +50,7 @@ fn build(plan: Plan<'_>) -> Result<(u64, Box<Last>), Error> {
     jail::drop_root(false)?;
     child::die_with(plan.parent)?;
     child::descriptors(&plan)?;
-    let layout = place(&plan.layout)?;
+    let layout = place(&plan.layout, plan.base)?;
     plan.mark(Mark::Reserved);
     let rings = plan.rings.clone().at(layout.rings);
     let far = Far { gate: gate::entry(), clock: clock(), cpu: cpu(), device_flags: DEVICE_FLAG_CHEAP_KICK };
@@ -84,6 +86,7 @@ fn build(plan: Plan<'_>) -> Result<(u64, Box<Last>), Error> {
         boot: layout.boot.start,
         old_stack_top: stack_top(),
         timeline: plan.timeline,
+        waits_for_debugger: plan.base.is_some(),
     };
     Ok((stacks.top, Box::new(last)))
 }
@@ -98,6 +101,11 @@ extern "sysv64" fn lock_down(last: *mut u8) -> ! {
     unsafe {
         const BELOW: u64 = 64 << 20;
         libc::munmap((last.old_stack_top - BELOW) as *mut _, BELOW as usize);
+        if last.waits_for_debugger {
+            // Any process of this user may attach, not the tool's descendants alone (Yama's `ptrace_scope`); then it waits.
+            libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY, 0, 0, 0);
+            libc::raise(libc::SIGSTOP);
+        }
         if child::lock_down(&last.rules).is_err() {
             end(abi::vcpu::STATUS_ABORT, format_args!("the kernel refuses the seccomp filter"));
         }
@@ -108,9 +116,11 @@ extern "sysv64" fn lock_down(last: *mut u8) -> ! {
 
 /// Maps the machine's memory at a random place. A stretch as long as the arena is kept free behind it, so that no call
 /// can reach past the arena into something else.
-fn place(layout: &Layout) -> Result<Layout, Error> {
-    for _ in 0..16 {
-        let layout = layout.at(child::random_base());
+///
+/// One that was given in `base` is not given up for another: a debugger's operator was told of it.
+fn place(layout: &Layout, base: Option<u64>) -> Result<Layout, Error> {
+    for _ in 0..if base.is_some() { 1 } else { 16 } {
+        let layout = layout.at(base.unwrap_or_else(child::random_base));
         if child::reserved(layout.image.start, layout.arena.end - layout.image.start + layout.arena.length())? {
             child::open(&layout)?;
             return Ok(layout);

@@ -29,7 +29,7 @@ use crate::{Error, Options, Outcome, Program};
 /// # Errors
 /// Everything that keeps the machine from starting.
 pub fn run(program: &Program<'_>, options: &Options) -> Result<Outcome, Error> {
-    machine::run(program, options, &machine::Backend { far: 0, start: child::start })
+    machine::run(program, options, &machine::Backend { far: 0, start: child::start, debugs: false })
 }
 
 /// The numbers of the system calls that a machine may make as a process, with or without a network.

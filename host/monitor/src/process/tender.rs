@@ -15,7 +15,7 @@ pub(crate) struct Process;
 
 impl Platform for Process {
     fn set_access(&mut self, _: u64, _: u64, _: u64) {}
-    fn set_slices(&mut self, _: bool) {}
+    fn set_slices(&mut self, _: u64) {}
 }
 
 /// The one tender of the process.

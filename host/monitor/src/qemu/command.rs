@@ -4,9 +4,10 @@ use super::{Accelerator, Machine, Setup};
 use crate::{Network, Options, Publish, Tap};
 use abi::manifest::{Manifest, Protocol};
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 /// All arguments. `forwards` are the ports that QEMU's user networking passes on, `output` is the descriptor that takes the
-/// console's output.
+/// console's output. `debugged`: where QEMU waits for gdb before the first instruction, and where the image is to lie.
 pub(super) fn arguments(
     manifest: &Manifest,
     options: &Options,
@@ -14,6 +15,7 @@ pub(super) fn arguments(
     memory: u64,
     forwards: &[Publish],
     output: i32,
+    debugged: Option<(SocketAddr, u64)>,
 ) -> Vec<String> {
     let machine = match setup.machine {
         // Without ACPI QEMU starts it by qboot, quickly, and names its devices on the kernel command line.
@@ -31,7 +33,10 @@ pub(super) fn arguments(
         add(&["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1,maxcpus=2"]);
     }
     add(&["-m", &format!("{}K", memory.div_ceil(1024))]);
-    add(&["-kernel", &setup.image.to_string_lossy(), "-append", &kernel_line(options, manifest)]);
+    add(&["-kernel", &setup.image.to_string_lossy(), "-append", &kernel_line(options, manifest, debugged)]);
+    if let Some((address, _)) = debugged {
+        add(&["-gdb", &format!("tcp:{address}"), "-S"]);
+    }
     add(&["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
     add(&["-chardev", "socket,id=serial,fd=2", "-serial", "chardev:serial"]);
 
@@ -51,6 +56,10 @@ pub(super) fn arguments(
         let rom = if setup.machine == Machine::Q35 { ",romfile=" } else { "" };
         device(format!("virtio-net-{suffix}{modern},netdev=net{rom}"));
         out.extend(["-netdev".to_owned(), netdev(&options.network, manifest, forwards)]);
+        if let Some(path) = &options.pcap {
+            let path = path.to_string_lossy().replace(',', ",,");
+            out.extend(["-object".to_owned(), format!("filter-dump,id=dump,netdev=net,file={path}")]);
+        }
     }
     out.extend(["-chardev".to_owned(), format!("stdio,id=console,signal=off,logfile=/dev/fd/{output}")]);
     out
@@ -79,7 +88,7 @@ fn netdev(network: &Network, manifest: &Manifest, forwards: &[Publish]) -> Strin
 }
 
 /// The kernel command line (the exokernel's `command_line`).
-fn kernel_line(options: &Options, manifest: &Manifest) -> String {
+fn kernel_line(options: &Options, manifest: &Manifest, debugged: Option<(SocketAddr, u64)>) -> String {
     let mut line = String::new();
     if let Ok(now) = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
         let _ = write!(line, "ampoule.time={}", now.as_nanos());
@@ -90,6 +99,9 @@ fn kernel_line(options: &Options, manifest: &Manifest) -> String {
     };
     if let (Some(address), Some(_)) = (address, &manifest.network) {
         let _ = write!(line, " ampoule.ip={address}");
+    }
+    if let Some((_, base)) = debugged {
+        let _ = write!(line, " ampoule.base={base}");
     }
     for entry in &options.environment {
         let _ = write!(line, " ampoule.env={}", encode(entry));
@@ -149,7 +161,7 @@ mod tests {
     fn line(manifest: &Manifest, options: &Options, machine: Machine) -> String {
         let setup = Setup { image: Path::new("a.img"), machine, accelerator: Accelerator::Tcg, names: None };
         let forward = Publish { host: ([127, 0, 0, 1], 8080).into(), ..Publish::default_for(Protocol::Tcp, 80) };
-        arguments(manifest, options, &setup, 8 << 20, &[forward], 3).join(" ")
+        arguments(manifest, options, &setup, 8 << 20, &[forward], 3, None).join(" ")
     }
 
     #[test]

@@ -20,6 +20,8 @@ mod input;
 mod listeners;
 mod serial;
 
+use crate::capture;
+use crate::debugger::{self, Attach, Debugged};
 use crate::machine::os::{self, Signals};
 use crate::network::Link;
 use crate::timeline::{Mark, Timeline};
@@ -100,10 +102,23 @@ pub fn run(program: &Program<'_>, options: &Options, setup: &Setup<'_>) -> Resul
     let unconnected = Manifest { network: None, ..program.manifest.clone() };
     let manifest = if link == Link::None { &unconnected } else { program.manifest };
     let forwards = if link == Link::Sockets { forwards(manifest, options)? } else { Vec::new() };
+    if let Some(path) = &options.pcap {
+        // QEMU makes it anew.
+        capture::create(path, Link::Frames)?;
+    }
+    // A moment later QEMU takes the port itself.
+    let debugger = options.gdb.map(|port| debugger::listen(port).map(|(_, address)| address)).transpose()?;
+    let base = debugger::base(options);
+    if let (Some(address), Some(base)) = (debugger, base) {
+        let attach = Attach::new(Debugged::Remote(address), program, options, base);
+        options.notify.inspect(|notify| notify(&Notice::Debugger(attach)));
+    }
     let signals = Signals::take()?;
     let mark = |mark| options.timeline.iter().for_each(|timeline| timeline.mark(mark));
     mark(Mark::Forked);
-    let mut running = Running::start(|output| command::arguments(manifest, options, setup, memory, &forwards, output))?;
+    let debugged = debugger.zip(base);
+    let mut running =
+        Running::start(|output| command::arguments(manifest, options, setup, memory, &forwards, output, debugged))?;
     let listeners = Listeners::new(running.child.id(), forwards);
     let outcome = running.stay(&signals, setup.names, listeners, options.timeline, &|listening| {
         let Publish { protocol, host, port } = listening;

@@ -1,30 +1,12 @@
 //! Frame seams: a wire between two stations, with faults if wanted, and a tracer.
 
-use super::{Random, lock};
+use super::{Faults, Link, lock};
 use crate::{Capabilities, Frames, Offload};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::vec::Vec;
 
 /// The longest segment that a wire with offload cuts.
 const CUT_MAX: usize = 65_535;
-
-/// What goes wrong on a wire, each in so many of a thousand frames.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Faults {
-    /// Frames that are lost.
-    pub loss: u32,
-    /// Frames that come twice.
-    pub duplicate: u32,
-    /// Frames with one bit flipped.
-    pub corrupt: u32,
-    /// Frames that others overtake.
-    pub reorder: u32,
-    /// How long a frame takes, in µs.
-    pub delay_us: u64,
-    /// How fast the wire is, in bytes a ms each way; 0 for as fast as can be.
-    pub bytes_per_ms: u64,
-}
 
 /// A wire.
 #[derive(Debug)]
@@ -38,13 +20,7 @@ pub struct Wire {
 #[derive(Debug)]
 struct State {
     now_us: u64,
-    /// Towards station 0, station 1: when, in which order, what.
-    queues: [BTreeMap<(u64, u64), Vec<u8>>; 2],
-    /// When the last frame towards each will have left, in ns.
-    left_ns: [u64; 2],
-    sent: u64,
-    random: Random,
-    faults: Faults,
+    link: Link,
     /// Stations that flushed since this was last asked.
     flushes: [u64; 2],
 }
@@ -54,15 +30,7 @@ impl Wire {
     /// checksums, cut long segments, and say of every frame that it needs no look, as a device between machines of one host
     /// would.
     pub fn pair(seed: u64, faults: Faults, capacity: usize, offload: bool) -> (WireEnd, WireEnd) {
-        let state = State {
-            now_us: 0,
-            queues: Default::default(),
-            left_ns: [0; 2],
-            sent: 0,
-            random: Random::new(seed),
-            faults,
-            flushes: [0; 2],
-        };
+        let state = State { now_us: 0, link: Link::new(seed, faults), flushes: [0; 2] };
         let wire = Arc::new(Wire { state: Mutex::new(state), capacity, frame_max: 1514, offload });
         (WireEnd { wire: wire.clone(), side: 0 }, WireEnd { wire, side: 1 })
     }
@@ -83,17 +51,17 @@ impl WireEnd {
 
     /// When the next frame arrives at either end.
     pub fn next_us(&self) -> Option<u64> {
-        lock(&self.wire.state).queues.iter().filter_map(|queue| queue.keys().next()).map(|(at, _)| *at).min()
+        lock(&self.wire.state).link.next_us()
     }
 
     /// Changes what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
-        lock(&self.wire.state).faults = faults;
+        lock(&self.wire.state).link.set_faults(faults);
     }
 
     /// How many frames have passed, both ways, those that came twice twice and the lost ones not.
     pub fn passed(&self) -> u64 {
-        lock(&self.wire.state).sent
+        lock(&self.wire.state).link.passed()
     }
 
     /// How often this station flushed.
@@ -109,24 +77,7 @@ impl WireEnd {
 
 impl State {
     fn send(&mut self, to: usize, frame: Vec<u8>) {
-        let faults = self.faults;
-        let copies = 1 + u32::from(self.random.chance(faults.duplicate)) - u32::from(self.random.chance(faults.loss));
-        for _ in 0..copies {
-            let mut frame = frame.clone();
-            if self.random.chance(faults.corrupt) {
-                let bit = self.random.below(frame.len() as u64 * 8) as usize;
-                frame[bit / 8] ^= 1 << (bit % 8);
-            }
-            let late =
-                if self.random.chance(faults.reorder) { self.random.below(4 * faults.delay_us + 100) } else { 0 };
-            self.sent += 1;
-            let mut left_ns = self.now_us * 1000;
-            if let Some(takes_ns) = (frame.len() as u64 * 1_000_000).checked_div(faults.bytes_per_ms) {
-                left_ns = left_ns.max(self.left_ns[to]) + takes_ns;
-                self.left_ns[to] = left_ns;
-            }
-            self.queues[to].insert((left_ns / 1000 + faults.delay_us + late, self.sent), frame);
-        }
+        self.link.send(self.now_us, to, frame);
     }
 }
 
@@ -143,10 +94,7 @@ impl Frames for WireEnd {
     fn receive(&self, take: &mut dyn FnMut(&mut [u8], bool)) -> bool {
         let mut state = lock(&self.wire.state);
         let now = state.now_us;
-        let Some(first) = state.queues[self.side].first_entry().filter(|first| first.key().0 <= now) else {
-            return false;
-        };
-        let mut frame = first.remove();
+        let Some(mut frame) = state.link.take(now, self.side) else { return false };
         // Not held while the frame is looked at: the station may answer it.
         drop(state);
         take(&mut frame, self.wire.offload);
@@ -154,7 +102,7 @@ impl Frames for WireEnd {
     }
 
     fn room(&self) -> bool {
-        lock(&self.wire.state).queues[1 - self.side].len() < self.wire.capacity
+        lock(&self.wire.state).link.waiting(1 - self.side) < self.wire.capacity
     }
 
     fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<Offload>) -> bool {
@@ -180,8 +128,8 @@ impl Frames for WireEnd {
 
     fn arm(&self, room: bool) -> bool {
         let state = lock(&self.wire.state);
-        let arrived = state.queues[self.side].keys().next().is_some_and(|(at, _)| *at <= state.now_us);
-        arrived || room && state.queues[1 - self.side].len() < self.wire.capacity
+        let arrived = state.link.next_us_to(self.side).is_some_and(|at| at <= state.now_us);
+        arrived || room && state.link.waiting(1 - self.side) < self.wire.capacity
     }
 }
 

@@ -5,11 +5,13 @@
 mod console;
 mod entropy;
 mod frames;
+mod link;
 mod random;
 
 pub use console::{ConsoleCall, MemoryConsole, StingyConsole, TracedConsole};
 pub use entropy::{CountingEntropy, DryEntropy};
-pub use frames::{Faults, TracedFrames, Wire, WireEnd};
+pub use frames::{TracedFrames, Wire, WireEnd};
+pub use link::{Faults, Link};
 pub use random::Random;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

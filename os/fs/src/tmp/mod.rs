@@ -4,6 +4,7 @@
 //! or somebody holds it open. Everything here is called with the volume's lock held.
 
 pub(crate) mod data;
+pub(crate) mod seed;
 pub(crate) mod space;
 
 use crate::attributes::{Attribute, Attributes, DIRECTORY, FIFO, LINK, NewTime, REGULAR, Time, Times};

@@ -6,7 +6,7 @@ use core::ffi::{c_char, c_int, c_uint};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use posix::errno::Result;
 use posix::file::CLOSE_ON_EXEC;
-use posix::table::table;
+use posix::table::{spare, table};
 
 /// The permissions that new files do not get (`umask`).
 static MASK: AtomicU32 = AtomicU32::new(0o022);
@@ -24,6 +24,7 @@ pub(crate) unsafe fn do_open(path: *const c_char, flags: c_int, mode: c_uint) ->
 pub(crate) unsafe fn do_openat(directory: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> Result<i64> {
     // SAFETY: the caller's contract.
     let path = unsafe { text(path) }?;
+    spare()?;
     let flags = flags as u32;
     let file = match ampoule_opens_files() {
         Some(names) => names.open(directory, path, flags, masked(mode), crate::random::fill)?,
@@ -34,7 +35,7 @@ pub(crate) unsafe fn do_openat(directory: c_int, path: *const c_char, flags: c_i
 
 /// Opens `/dev/null`.
 fn open_null(flags: c_int) -> c_int {
-    let file = posix::path::null(flags as u32);
+    let file = spare().and_then(|()| posix::path::null(flags as u32));
     give_int(file.and_then(|file| table().insert(file, flags as u32 & CLOSE_ON_EXEC != 0)).map(i64::from))
 }
 

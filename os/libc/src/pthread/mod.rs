@@ -91,12 +91,9 @@ pub unsafe extern "C" fn pthread_create(
         None => (None, false),
     };
     let state = AtomicU8::new(if detached { DETACHED } else { JOINABLE });
-    let record = Box::into_raw(Box::new(Record {
-        thread: sync::Once::new(),
-        start: Some(start),
-        argument: argument as usize,
-        state,
-    }));
+    let record =
+        memory::try_box(Record { thread: sync::Once::new(), start: Some(start), argument: argument as usize, state });
+    let Some(record) = record.map(Box::into_raw) else { return errno::EAGAIN };
     // SAFETY: the caller's pointer; written before the thread can look at it.
     unsafe { out.write(record) };
     let spawn = |stack_size| Spawn { stack_size, name: b"", entry: main, argument: record as usize };

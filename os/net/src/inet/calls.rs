@@ -6,7 +6,7 @@ use crate::errno::{EAFNOSUPPORT, EBADF, ENOBUFS, ENOTCONN, EOPNOTSUPP};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::net::{IpAddr, SocketAddr};
-use device::{Error, Family, How, Kind, Ready, Received, SocketId, SocketOption, Watch};
+use device::{Ancillary, Error, Family, How, Kind, Ready, Received, SocketId, SocketOption, Watch};
 
 impl Inet {
     pub(crate) fn open_socket(&mut self, family: Family, kind: Kind) -> Result<SocketId, Error> {
@@ -62,11 +62,35 @@ impl Inet {
         }
     }
 
+    pub(crate) fn send_with(
+        &mut self,
+        world: World<'_>,
+        id: SocketId,
+        bytes: &[u8],
+        to: Option<SocketAddr>,
+        ancillary: &Ancillary,
+    ) -> Result<usize, Error> {
+        let number = self.number(id)?;
+        match self.sockets.get(number).map(|s| s.kind) {
+            Some(Kind::Datagram) => self.send_datagrams(world, number, bytes, to, ancillary),
+            _ => self.send_stream(world, number, bytes),
+        }
+    }
+
     pub(crate) fn receive(&mut self, id: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
+        self.receive_with(id, buffer, peek).map(|(received, _)| received)
+    }
+
+    pub(crate) fn receive_with(
+        &mut self,
+        id: SocketId,
+        buffer: &mut [u8],
+        peek: bool,
+    ) -> Result<(Received, Ancillary), Error> {
         let number = self.number(id)?;
         match self.sockets.get(number).map(|s| s.kind) {
             Some(Kind::Datagram) => self.receive_datagram(number, buffer, peek),
-            _ => self.receive_stream(number, buffer, peek),
+            _ => self.receive_stream(number, buffer, peek).map(|received| (received, Ancillary::default())),
         }
     }
 
@@ -130,7 +154,7 @@ impl Inet {
     pub(crate) fn available(&self, id: SocketId) -> usize {
         match self.socket(id).map(|s| &s.body) {
             Ok(Body::Connection(connection)) => connection.tcb.readable(),
-            Ok(Body::Datagram(datagram)) => datagram.queue.front().map_or(0, |(_, bytes)| bytes.len()),
+            Ok(Body::Datagram(datagram)) => datagram.queue.front().map_or(0, |first| first.bytes.len()),
             _ => 0,
         }
     }

@@ -14,7 +14,7 @@ const SERVER_PORT: u16 = 67;
 
 pub(super) struct Configuration {
     dhcp: Option<Client>,
-    name_servers: Vec<IpAddr>,
+    pub(super) name_servers: Vec<IpAddr>,
 }
 
 impl Configuration {
@@ -59,8 +59,7 @@ impl Inet {
             (Some(server), Some(own)) => (own.address, server),
             _ => (Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST),
         };
-        let outgoing =
-            Outgoing { source: source.into(), destination: destination.into(), protocol: UDP, hop_limit: 64 };
+        let outgoing = Outgoing::new(source.into(), destination.into(), UDP, 64);
         let mut datagram = [&[0; 8], &body[..]].concat();
         Ip::finish_datagram(&outgoing, &mut datagram, CLIENT_PORT, SERVER_PORT);
         self.ip.send(world.wire(), u32::MAX, &outgoing, &datagram);

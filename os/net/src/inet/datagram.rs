@@ -1,14 +1,14 @@
 //! UDP. What is received is queued by need; what is sent leaves at once, or waits for its neighbour.
 
-use super::socket::{Body, Datagram};
-use super::{Inet, World};
+use super::socket::{Body, Datagram, Waiting};
+use super::{Flow, Inet, World};
 use crate::errno::{EACCES, EAFNOSUPPORT, EDESTADDRREQ, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS, ENOTCONN, EPIPE};
 use crate::ip::packet::{Outgoing, UDP};
 use crate::ip::{Ip, Sent};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
-use device::{Error, How, Received};
+use device::{Ancillary, Error, How, Received};
 
 /// The largest payload (RFC 768 with RFC 791's length; ip(7)).
 const PAYLOAD_MAX: usize = 65_507;
@@ -19,6 +19,8 @@ const QUEUE_MAX: usize = 208 << 10;
 const OVERHEAD: usize = 64;
 /// What datagrams leave of the memory for everything else.
 const RESERVE: usize = 128 << 10;
+/// Datagrams that are received as one, at most (Linux's UDP_GRO_CNT_MAX).
+const JOINED: usize = 64;
 /// Datagrams that are gathered while more are there to be answered.
 const BURST: u32 = 32;
 
@@ -32,6 +34,15 @@ impl Datagram {
             receive_shut: false,
             send_shut: false,
             internal,
+        }
+    }
+}
+
+impl Datagram {
+    /// Takes the first out of the queue.
+    fn take(&mut self) {
+        if let Some(first) = self.queue.pop_front() {
+            self.queued_bytes -= first.bytes.len() + OVERHEAD;
         }
     }
 }
@@ -63,7 +74,59 @@ impl Inet {
         bytes: &[u8],
         to: Option<SocketAddr>,
     ) -> Result<usize, Error> {
+        self.send_datagrams(world, number, bytes, to, &Ancillary::default())
+    }
+
+    /// Sends a datagram, or several of one length, with what goes along.
+    pub(super) fn send_datagrams(
+        &mut self,
+        world: World<'_>,
+        number: u32,
+        bytes: &[u8],
+        to: Option<SocketAddr>,
+        ancillary: &Ancillary,
+    ) -> Result<usize, Error> {
         self.bind_any(number)?;
+        let (outgoing, ports, more) = self.prepare(number, to, ancillary)?;
+        let options = self.sockets.get(number).map_or(super::socket::Options::DEFAULT, |socket| socket.options);
+        let size = match ancillary.segment {
+            0 => bytes.len(),
+            segment => segment.into(),
+        };
+        let most = self.most(world, options.mtu_discover, outgoing.destination);
+        if bytes.len() > PAYLOAD_MAX || size.min(bytes.len()) > most {
+            return Err(EMSGSIZE);
+        }
+        let (first, rest) = bytes.split_at(size.min(bytes.len()));
+        self.put(world, number, &outgoing, ports, first)?;
+        // What finds no room is lost, as datagrams may be: the caller could not send it alone.
+        let _ = rest.chunks(size.max(1)).try_for_each(|part| self.put(world, number, &outgoing, ports, part));
+        // Whoever has more to receive will soon have more to send.
+        self.gathered += 1;
+        if !more || !rest.is_empty() || self.gathered > BURST {
+            self.gathered = 0;
+            world.frames.flush();
+        }
+        Ok(bytes.len())
+    }
+
+    /// The largest payload, for `IP_PMTUDISC_DO` and `IP_PMTUDISC_PROBE` (ip(7)): these are never cut.
+    fn most(&self, world: World<'_>, discovery: u32, to: IpAddr) -> usize {
+        let mtu = match discovery {
+            2 => self.ip.mtu(world.now, to),
+            3 => self.ip.link_mtu(to),
+            _ => return PAYLOAD_MAX,
+        };
+        mtu - 8 - if to.is_ipv4() { 20 } else { 40 }
+    }
+
+    /// How a datagram is to leave: its headers, its ports, and whether others wait to be answered.
+    fn prepare(
+        &mut self,
+        number: u32,
+        to: Option<SocketAddr>,
+        ancillary: &Ancillary,
+    ) -> Result<(Outgoing, (u16, u16), bool), Error> {
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         if let Some(errno) = socket.error.take() {
             return Err(Error::Errno(errno));
@@ -88,25 +151,41 @@ impl Inet {
         if !self.ip.reaches(to.ip()) {
             return Err(ENETUNREACH);
         }
-        if bytes.len() > PAYLOAD_MAX {
-            return Err(EMSGSIZE);
-        }
         let more = !datagram.queue.is_empty();
-        let source = match local.map(|l| l.ip()).filter(|ip| !ip.is_unspecified() && ip.is_ipv4() == to.is_ipv4()) {
-            Some(own) => own,
-            None => self.ip.source(to.ip()).ok_or(ENETUNREACH)?,
+        let asked = ancillary.local.map(|ip| ip.to_canonical()).filter(|ip| ip.is_ipv4() == to.is_ipv4());
+        let bound = local.map(|l| l.ip()).filter(|ip| !ip.is_unspecified() && ip.is_ipv4() == to.is_ipv4());
+        let source = match (asked, bound) {
+            // As Linux says of an address that is not its own (ip(7), IP_PKTINFO).
+            (Some(asked), _) if !self.ip.has(asked) => return Err(EINVAL),
+            (Some(own), _) | (None, Some(own)) => own,
+            (None, None) => self.ip.source(to.ip()).ok_or(ENETUNREACH)?,
         };
-        let hop_limit = (options.hop_limit as u8).max(1);
-        let outgoing = Outgoing { source, destination: to.ip(), protocol: UDP, hop_limit };
+        let outgoing = Outgoing {
+            class: ancillary.class.unwrap_or(options.class as u8),
+            is_probe: options.mtu_discover == 3,
+            ..Outgoing::new(source, to.ip(), UDP, (options.hop_limit as u8).max(1))
+        };
+        Ok((outgoing, (local.map_or(0, |l| l.port()), to.port()), more))
+    }
+
+    /// One datagram into the link.
+    fn put(
+        &mut self,
+        world: World<'_>,
+        number: u32,
+        outgoing: &Outgoing,
+        (from, to): (u16, u16),
+        bytes: &[u8],
+    ) -> Result<(), Error> {
         let mut packet = Vec::new();
         if packet.try_reserve_exact(8 + bytes.len()).is_err() {
             return Err(ENOBUFS);
         }
         packet.extend_from_slice(&[0; 8]);
         packet.extend_from_slice(bytes);
-        Ip::finish_datagram(&outgoing, &mut packet, local.map_or(0, |l| l.port()), to.port());
-        match self.ip.send(world.wire(), number, &outgoing, &packet) {
-            Sent::Done => {}
+        Ip::finish_datagram(outgoing, &mut packet, from, to);
+        match self.ip.send(world.wire(), number, outgoing, &packet) {
+            Sent::Done => Ok(()),
             Sent::Full => {
                 if let Some(datagram) = self.sockets.get_mut(number).and_then(|socket| socket.datagram()) {
                     datagram.starved = true;
@@ -114,49 +193,62 @@ impl Inet {
                 self.exhausted = true;
                 self.touch(number);
                 world.frames.flush();
-                return Err(Error::WouldBlock);
+                Err(Error::WouldBlock)
             }
-            Sent::Unreachable => return Err(ENETUNREACH),
+            Sent::Unreachable => Err(ENETUNREACH),
         }
-        // Whoever has more to receive will soon have more to send.
-        self.gathered += 1;
-        if !more || self.gathered > BURST {
-            self.gathered = 0;
-            world.frames.flush();
-        }
-        Ok(bytes.len())
     }
 
-    /// Receives a datagram.
-    pub(super) fn receive_datagram(&mut self, number: u32, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
+    /// Receives a datagram, or several that came after each other and are alike but for the last one's length, where the
+    /// program takes them joined (udp(7), UDP_GRO).
+    pub(super) fn receive_datagram(
+        &mut self,
+        number: u32,
+        buffer: &mut [u8],
+        peek: bool,
+    ) -> Result<(Received, Ancillary), Error> {
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         if let Some(errno) = socket.error.take() {
             return Err(Error::Errno(errno));
         }
-        let family = socket.family;
+        let (family, joins) = (socket.family, socket.options.joins && !peek);
         let Body::Datagram(datagram) = &mut socket.body else { return Err(EINVAL) };
-        let Some((from, bytes)) = datagram.queue.front() else {
+        let Some(Waiting { from, to, class, bytes }) = datagram.queue.front() else {
             return match datagram.receive_shut {
-                true => Ok(Received { length: 0, full_length: 0, from: None }),
+                true => Ok((Received { length: 0, full_length: 0, from: None }, Ancillary::default())),
                 false => Err(Error::WouldBlock),
             };
         };
-        let length = bytes.len().min(buffer.len());
+        let (from, to, class, segment) = (*from, *to, *class, bytes.len());
+        let outward = |address| super::socket::outward(family, address);
+        let local = Some(outward(SocketAddr::new(to, 0)).ip());
+        let mut ancillary = Ancillary { class: Some(class), local, segment: 0 };
+        let mut length = segment.min(buffer.len());
         buffer[..length].copy_from_slice(&bytes[..length]);
-        let received = Received { length, full_length: bytes.len(), from: Some(super::socket::outward(family, *from)) };
         if !peek {
-            datagram.queued_bytes -= bytes.len() + OVERHEAD;
-            datagram.queue.pop_front();
+            datagram.take();
         }
-        Ok(received)
+        while joins && length > 0 && length % segment == 0 && length / segment < JOINED {
+            let is_next = |next: &&Waiting| (next.from, next.to, next.class) == (from, to, class);
+            let Some(next) = datagram.queue.front().filter(is_next).map(|next| &next.bytes) else { break };
+            if next.is_empty() || next.len() > segment.min(buffer.len() - length) {
+                break;
+            }
+            buffer[length..length + next.len()].copy_from_slice(next);
+            length += next.len();
+            ancillary.segment = segment as u16;
+            datagram.take();
+        }
+        let received = Received { length, full_length: length.max(segment), from: Some(outward(from)) };
+        Ok((received, ancillary))
     }
 
     /// A datagram for us; false if nobody wants it.
     pub(super) fn datagram_arrived(
         &mut self,
         world: World<'_>,
-        local: SocketAddr,
-        remote: SocketAddr,
+        (local, remote): Flow,
+        class: u8,
         payload: &[u8],
     ) -> bool {
         let Some(number) = self.datagram_socket(local, remote) else { return false };
@@ -167,12 +259,15 @@ impl Inet {
             return true;
         }
         let memory = (world.memory)();
-        let most = (memory / QUEUE_PART).clamp(QUEUE_MIN, QUEUE_MAX);
+        let most = match socket.options.receive_buffer {
+            0 => (memory / QUEUE_PART).clamp(QUEUE_MIN, QUEUE_MAX),
+            wish => (wish as usize).min(memory / QUEUE_PART).max(QUEUE_MIN),
+        };
         if datagram.queued_bytes >= most || memory < RESERVE || datagram.receive_shut {
             return true;
         }
         datagram.queued_bytes += payload.len() + OVERHEAD;
-        datagram.queue.push_back((remote, Box::from(payload)));
+        datagram.queue.push_back(Waiting { from: remote, to: local.ip(), class, bytes: Box::from(payload) });
         socket.changed();
         true
     }

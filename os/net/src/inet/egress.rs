@@ -43,7 +43,7 @@ impl Inet {
 
     fn transmit_from(&mut self, world: World<'_>, number: u32) {
         let Some(socket) = self.sockets.get_mut(number) else { return };
-        let (local, hop_limit) = (socket.local, socket.options.hop_limit as u8);
+        let (local, options) = (socket.local, socket.options);
         let connection = match &mut socket.body {
             Body::Connection(connection) => connection,
             Body::Datagram(_) => return self.drained(world, number),
@@ -53,7 +53,8 @@ impl Inet {
         let remote = connection.remote;
         match self.ip.way(world.wire(), remote.ip()) {
             Way::Station(station) => {
-                let mut link = self.ip.link(world.frames, station, local, remote, hop_limit.max(1));
+                let marks = ((options.hop_limit as u8).max(1), options.class as u8);
+                let mut link = self.ip.link(world.frames, station, local, remote, marks);
                 let sent = connection.tcb.output(world.now, &mut link);
                 let due = connection.tcb.deadline();
                 if !sent {

@@ -117,7 +117,7 @@ impl Inet {
 
     /// Answers a segment without having a connection, to the station that it came from.
     pub(super) fn reply(&mut self, world: World<'_>, station: [u8; 6], (local, remote): Flow, header: &Header) {
-        self.ip.link(world.frames, station, local, remote, 64).send(header, [&[]; 2], 0);
+        self.ip.link(world.frames, station, local, remote, (64, 0)).send(header, [&[]; 2], 0);
     }
 
     fn datagram(&mut self, world: World<'_>, packet: &Packet<'_>, checked: bool) {
@@ -132,7 +132,8 @@ impl Inet {
             return;
         }
         let (local, remote) = ends(packet);
-        if !self.datagram_arrived(world, local, remote, datagram) && !self.configured_by(world, local, remote, datagram)
+        if !self.datagram_arrived(world, (local, remote), packet.class, datagram)
+            && !self.configured_by(world, local, remote, datagram)
         {
             self.ip.refuse_datagram(world.wire(), packet);
         }

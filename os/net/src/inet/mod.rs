@@ -49,6 +49,7 @@ use crate::ip::{Ip, Wire};
 use crate::random::{HashKey, Random};
 use crate::time::Instant;
 use alloc::collections::{BinaryHeap, VecDeque};
+use alloc::vec::Vec;
 use configure::Configuration;
 use core::cmp::Reverse;
 use core::net::{IpAddr, SocketAddr};
@@ -190,6 +191,11 @@ impl Inet {
     /// Has the interface an IPv4 address?
     pub(crate) fn is_configured(&self) -> bool {
         self.ip.v4().is_some()
+    }
+
+    /// The interface's addresses, each with the bits of its prefix.
+    pub(crate) fn addresses(&self) -> Vec<(IpAddr, u8)> {
+        self.ip.addresses().collect()
     }
 
     /// Is this one of the interface's addresses?

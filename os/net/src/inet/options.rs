@@ -25,6 +25,11 @@ impl Inet {
             SocketOption::UserTimeout => options.user_timeout = value,
             SocketOption::ReceiveBuffer => options.receive_buffer = value.max(1),
             SocketOption::SendBuffer => options.send_buffer = value.max(1),
+            SocketOption::Class => options.class = within(0..=255)?,
+            SocketOption::MtuDiscover => options.mtu_discover = within(0..=5)?,
+            SocketOption::ReceiveJoined => options.joins = value != 0,
+            // They are always told to whoever asks.
+            SocketOption::ReceiveDestination | SocketOption::ReceiveClass => {}
             _ => return Err(ENOPROTOOPT),
         }
         socket.apply_options();
@@ -48,6 +53,9 @@ impl Inet {
             user_timeout,
             receive_buffer,
             send_buffer,
+            class,
+            mtu_discover,
+            joins,
         } = socket.options;
         Ok(match option {
             SocketOption::KeepAlive => keep_alive.into(),
@@ -62,6 +70,10 @@ impl Inet {
             SocketOption::UserTimeout => user_timeout,
             SocketOption::ReceiveBuffer => receive_buffer,
             SocketOption::SendBuffer => send_buffer,
+            SocketOption::Class => class,
+            SocketOption::MtuDiscover => mtu_discover,
+            SocketOption::ReceiveJoined => joins.into(),
+            SocketOption::MaxSegment => socket.connection().ok_or(ENOPROTOOPT)?.tcb.segment_size() as u32,
             SocketOption::PathMtu => return self.path_mtu(world, number),
             SocketOption::Error => socket.error.take().map_or(0, |errno| errno as u32),
             _ => return Err(ENOPROTOOPT),

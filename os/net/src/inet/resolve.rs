@@ -1,12 +1,15 @@
-//! Names (RFC 1035): a stub resolver that asks the configured servers in turn for IPv4 addresses.
+//! Names (RFC 1035): a stub resolver that asks the configured servers in turn for IPv4 and IPv6 addresses.
 //!
-//! Each question goes out from a port of its own with a number of its own, both unpredictable (RFC 5452). Only addresses
-//! in the answer section count; a recursive server puts those of an alias's target there as well. IPv6 addresses are not
-//! asked for.
+//! Each question goes out from a port of its own with numbers of its own, all unpredictable (RFC 5452). Both kinds of
+//! addresses are asked for at once, by two messages, as every server understands it. An answer that does not fit a datagram
+//! is asked for again by TCP (RFC 7766), of the server that said so.
+//!
+//! A server that says nothing, or that it cannot tell, is followed by the next one. What one kind of address has found is
+//! given out once the other had its time, whether it was heard of or not.
 
 use super::socket::{Body, Datagram, Socket};
 use super::{Inet, World};
-use crate::dns::{self, Reply};
+use crate::dns::{self, Kind, Reply};
 use crate::errno::{EINVAL, ENETUNREACH, ENOBUFS};
 use crate::time::{Duration, Instant};
 use alloc::boxed::Box;
@@ -14,13 +17,13 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
-use device::{Error, Family, Kind, Watch};
+use device::{Error, Family, Watch};
 use sync::SpinLock;
 
 /// How long a server may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often a question is asked, over all servers.
-const TRIES: u32 = 4;
+/// How often a question is asked at least, over all servers; each is asked once.
+const TRIES: usize = 4;
 /// Questions under way at once.
 const MOST: usize = 64;
 const PORT: u16 = 53;
@@ -39,12 +42,31 @@ pub(super) struct Resolver {
 
 struct Question {
     socket: u32,
-    id: u16,
     name: String,
-    tries: u32,
+    /// One for each kind of address.
+    parts: Vec<Part>,
+    tries: usize,
     due: Instant,
     answer: Answer,
     watch: Arc<dyn Watch>,
+}
+
+/// What is asked for one kind of address.
+struct Part {
+    kind: Kind,
+    id: u16,
+    /// The server's word, once it is known.
+    found: Option<Vec<IpAddr>>,
+    stream: Stream,
+}
+
+/// An answer that is too long for a datagram.
+enum Stream {
+    None,
+    /// This server has one.
+    Wanted(IpAddr),
+    /// It is asked over this socket: whether the question was sent, and what has come.
+    Asked(u32, bool, Vec<u8>),
 }
 
 impl Resolver {
@@ -54,8 +76,14 @@ impl Resolver {
 }
 
 impl Inet {
-    /// Starts to look a name up; `watch` is told when the answer is there.
-    pub(crate) fn resolve(&mut self, world: World<'_>, name: &str, watch: Arc<dyn Watch>) -> Result<Answer, Error> {
+    /// Starts to look a name up, for addresses of one family or both; `watch` is told when the answer is there.
+    pub(crate) fn resolve(
+        &mut self,
+        world: World<'_>,
+        name: &str,
+        family: Option<Family>,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Answer, Error> {
         if !dns::is_name(name) {
             return Err(EINVAL);
         }
@@ -66,12 +94,26 @@ impl Inet {
             return Err(ENOBUFS);
         }
         let datagram = Body::Datagram(Box::new(Datagram::new(true)));
-        let number = self.sockets.insert(Socket::new(Family::V6, Kind::Datagram, datagram)).ok_or(ENOBUFS)?;
+        let socket = Socket::new(Family::V6, device::Kind::Datagram, datagram);
+        let number = self.sockets.insert(socket).ok_or(ENOBUFS)?;
+        let kinds: &[Kind] = match family {
+            None => &[Kind::A, Kind::Aaaa],
+            Some(Family::V4) => &[Kind::A],
+            Some(Family::V6) => &[Kind::Aaaa],
+        };
+        let word = self.random.word();
+        let part = |(at, kind): (usize, &Kind)| Part {
+            kind: *kind,
+            // Apart from each other, or one's answer could be the other's.
+            id: (word >> (16 * at)) as u16 & !1 | at as u16,
+            found: None,
+            stream: Stream::None,
+        };
         let answer = Answer::default();
         self.resolver.questions.push(Question {
             socket: number,
-            id: self.random.word() as u16,
             name: String::from(name),
+            parts: kinds.iter().enumerate().map(part).collect(),
             tries: 0,
             due: world.now,
             answer: answer.clone(),
@@ -86,14 +128,19 @@ impl Inet {
         let mut any = false;
         let mut at = 0;
         while at < self.resolver.questions.len() {
-            if self.resolver.questions[at].due > world.now {
+            any |= self.streams_due(world, at);
+            let question = &self.resolver.questions[at];
+            let is_known = question.parts.iter().all(|part| part.found.is_some());
+            let is_due = question.due <= world.now;
+            if !is_known && !is_due {
                 at += 1;
                 continue;
             }
             any = true;
-            if self.resolver.questions[at].tries == TRIES {
+            let is_found = question.parts.iter().flat_map(|part| &part.found).any(|found| !found.is_empty());
+            if is_known || is_found || question.tries >= TRIES.max(self.name_servers().len()) {
                 let question = self.resolver.questions.swap_remove(at);
-                self.finish(question, Err(NO_ANSWER));
+                self.finish(world, question);
                 continue;
             }
             self.ask(world, at);
@@ -105,11 +152,21 @@ impl Inet {
     fn ask(&mut self, world: World<'_>, at: usize) {
         let servers = self.name_servers();
         let question = &mut self.resolver.questions[at];
-        let server = servers.get(question.tries as usize % servers.len().max(1)).copied();
+        let server = servers.get(question.tries % servers.len().max(1)).copied();
         question.tries += 1;
         question.due = world.now + PATIENCE;
-        let (number, packet) = (question.socket, dns::question(question.id, &question.name));
-        if let Some(server) = server {
+        let number = question.socket;
+        let open = question.parts.iter_mut().filter(|part| part.found.is_none());
+        let mut streams = Vec::new();
+        let packets: Vec<_> = open
+            .map(|part| {
+                streams.push(core::mem::replace(&mut part.stream, Stream::None));
+                dns::question(part.id, &question.name, part.kind)
+            })
+            .collect();
+        streams.into_iter().for_each(|stream| self.drop_stream(world, stream));
+        let Some(server) = server else { return };
+        for packet in packets {
             // What cannot be sent now is asked again later.
             let _ = self.send_datagram(world, number, &packet, Some(SocketAddr::new(server, PORT)));
         }
@@ -121,25 +178,126 @@ impl Inet {
         if from.port() != PORT || !servers.contains(&from.ip()) {
             return;
         }
-        let Some(at) = self.resolver.questions.iter().position(|q| q.socket == number) else { return };
-        let question = &self.resolver.questions[at];
-        let result = match dns::reply(payload, question.id, &question.name) {
-            Reply::Unrelated => return,
-            // Another server may know.
-            Reply::Failed if question.tries < TRIES => {
-                self.resolver.questions[at].due = Instant::ZERO;
-                return;
+        let Some(question) = self.resolver.questions.iter_mut().find(|q| q.socket == number) else { return };
+        for part in question.parts.iter_mut().filter(|part| part.found.is_none()) {
+            match dns::reply(payload, part.id, &question.name, part.kind) {
+                Reply::Unrelated => continue,
+                // Another server may know.
+                Reply::Failed => question.due = Instant::ZERO,
+                Reply::Truncated if matches!(part.stream, Stream::None) => part.stream = Stream::Wanted(from.ip()),
+                Reply::Truncated => {}
+                Reply::Addresses(addresses) => part.found = Some(addresses),
             }
-            Reply::Failed => Err(NO_ANSWER),
-            Reply::Addresses(addresses) if addresses.is_empty() => Err(NO_SUCH_NAME),
-            Reply::Addresses(addresses) => Ok(addresses),
-        };
-        let question = self.resolver.questions.swap_remove(at);
-        self.finish(question, result);
+            return;
+        }
     }
 
-    fn finish(&mut self, question: Question, result: Result<Vec<IpAddr>, Error>) {
-        *question.answer.lock() = Some(result);
+    /// Lets the streams of a question go on; true if one did.
+    fn streams_due(&mut self, world: World<'_>, at: usize) -> bool {
+        let mut any = false;
+        for number in 0..self.resolver.questions[at].parts.len() {
+            let question = &mut self.resolver.questions[at];
+            let part = &mut question.parts[number];
+            let stream = match core::mem::replace(&mut part.stream, Stream::None) {
+                Stream::None => continue,
+                Stream::Wanted(server) => {
+                    any = true;
+                    // The server has answered, and now has its time once more.
+                    question.due = world.now + PATIENCE;
+                    self.open_stream(world, server)
+                }
+                asked => Some(asked),
+            };
+            let stream = stream.and_then(|stream| self.carry_on(world, at, number, stream));
+            let part = &mut self.resolver.questions[at].parts[number];
+            match stream {
+                Some(stream) => part.stream = stream,
+                None => any = true,
+            }
+        }
+        any
+    }
+
+    fn open_stream(&mut self, world: World<'_>, server: IpAddr) -> Option<Stream> {
+        let family = if server.is_ipv4() { Family::V4 } else { Family::V6 };
+        let number = self.sockets.insert(Socket::new(family, device::Kind::Stream, Body::Idle))?;
+        match self.connect_stream(world, number, SocketAddr::new(server, PORT)) {
+            Err(Error::InProgress) => Some(Stream::Asked(number, false, Vec::new())),
+            _ => {
+                self.discard(number);
+                None
+            }
+        }
+    }
+
+    /// Sends the question, takes the answer (RFC 1035 §4.2.2: two bytes of length before each). `None` once the stream is
+    /// at its end; where that was not an answer, the next server is asked.
+    fn carry_on(&mut self, world: World<'_>, at: usize, number: usize, stream: Stream) -> Option<Stream> {
+        let Stream::Asked(socket, mut is_sent, mut bytes) = stream else { return Some(stream) };
+        let question = &self.resolver.questions[at];
+        let part = &question.parts[number];
+        let mut is_over = false;
+        if !is_sent {
+            let message = dns::question(part.id, &question.name, part.kind);
+            let framed = [&(message.len() as u16).to_be_bytes()[..], &message].concat();
+            match self.send_stream(world, socket, &framed) {
+                // It is far shorter than any room that a connection has.
+                Ok(count) => is_sent = count == framed.len(),
+                Err(Error::WouldBlock) => {}
+                Err(_) => is_over = true,
+            }
+        }
+        let mut buffer = [0; 512];
+        while is_sent && !is_over {
+            match self.receive_stream(socket, &mut buffer, false) {
+                Ok(got) if got.length > 0 && bytes.try_reserve(got.length).is_ok() => {
+                    bytes.extend_from_slice(&buffer[..got.length]);
+                    let is_whole =
+                        |[high, low]: [u8; 2]| bytes.len() >= 2 + usize::from(u16::from_be_bytes([high, low]));
+                    is_over = bytes.first_chunk().copied().is_some_and(is_whole);
+                }
+                Err(Error::WouldBlock) => break,
+                _ => is_over = true,
+            }
+        }
+        if !is_over {
+            return Some(Stream::Asked(socket, is_sent, bytes));
+        }
+        self.drop_stream(world, Stream::Asked(socket, is_sent, Vec::new()));
+        let question = &mut self.resolver.questions[at];
+        let part = &mut question.parts[number];
+        let length = bytes.first_chunk().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
+        let message = bytes.get(2..2 + length).unwrap_or_default();
+        match dns::reply(message, part.id, &question.name, part.kind) {
+            Reply::Addresses(addresses) => part.found = Some(addresses),
+            _ => question.due = Instant::ZERO,
+        }
+        None
+    }
+
+    fn drop_stream(&mut self, world: World<'_>, stream: Stream) {
+        if let Stream::Asked(socket, ..) = stream {
+            self.close_stream(world, socket);
+        }
+    }
+
+    fn finish(&mut self, world: World<'_>, question: Question) {
+        let is_known = question.parts.iter().all(|part| part.found.is_some());
+        let mut addresses = Vec::new();
+        for part in question.parts {
+            addresses.extend(part.found.into_iter().flatten());
+            self.drop_stream(world, part.stream);
+        }
+        // RFC 6724 §6, rules 1 and 6: those that cannot be reached last, IPv6 before IPv4 unless it is local (§2.1).
+        addresses.sort_by_key(|address| {
+            let is_local = matches!(address, IpAddr::V6(v6) if v6.is_unique_local());
+            (!self.ip.reaches(*address), is_local, address.is_ipv4())
+        });
+        *question.answer.lock() = Some(match is_known {
+            _ if !addresses.is_empty() => Ok(addresses),
+            true => Err(NO_SUCH_NAME),
+            false => Err(NO_ANSWER),
+        });
         self.discard(question.socket);
         question.watch.changed();
     }

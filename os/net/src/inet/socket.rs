@@ -90,9 +90,18 @@ impl Connection {
     }
 }
 
+/// A datagram that was received.
+pub(super) struct Waiting {
+    /// Who sent it, and where to.
+    pub(super) from: SocketAddr,
+    pub(super) to: IpAddr,
+    pub(super) class: u8,
+    pub(super) bytes: Box<[u8]>,
+}
+
 pub(super) struct Datagram {
     pub(super) peer: Option<SocketAddr>,
-    pub(super) queue: VecDeque<(SocketAddr, Box<[u8]>)>,
+    pub(super) queue: VecDeque<Waiting>,
     pub(super) queued_bytes: usize,
     /// The link had no room for what the program wanted to send.
     pub(super) starved: bool,
@@ -118,6 +127,12 @@ pub(super) struct Options {
     /// Bytes; 0 for what memory allows.
     pub(super) receive_buffer: u32,
     pub(super) send_buffer: u32,
+    /// Type of service or traffic class.
+    pub(super) class: u32,
+    /// `IP_PMTUDISC_*` (ip(7)).
+    pub(super) mtu_discover: u32,
+    /// Datagrams may be received joined.
+    pub(super) joins: bool,
 }
 
 impl Options {
@@ -135,6 +150,9 @@ impl Options {
         user_timeout: 0,
         receive_buffer: 0,
         send_buffer: 0,
+        class: 0,
+        mtu_discover: 1,
+        joins: false,
     };
 }
 

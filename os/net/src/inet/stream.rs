@@ -213,7 +213,8 @@ impl Inet {
     pub(super) fn shut_stream(&mut self, world: World<'_>, number: u32, how: How) -> Result<(), Error> {
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         let connection = socket.connection().ok_or(ENOTCONN)?;
-        if connection.tcb.is_opening() || connection.tcb.state() == State::Closed {
+        // Both directions have ended: on Linux nothing is left of the connection.
+        if connection.tcb.is_opening() || matches!(connection.tcb.state(), State::Closed | State::TimeWait) {
             return Err(ENOTCONN);
         }
         if matches!(how, How::Receive | How::Both) {

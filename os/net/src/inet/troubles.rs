@@ -114,7 +114,7 @@ impl Inet {
 
 /// Is a frame that we made for this destination?
 fn is_to(frame: &[u8], destination: IpAddr) -> bool {
-    let header = Outgoing { source: destination, destination, protocol: 0, hop_limit: 0 }.header();
+    let header = Outgoing::new(destination, destination, 0, 0).header();
     match destination {
         IpAddr::V4(v4) => frame.get(ETHERNET + 16..header) == Some(&v4.octets()),
         IpAddr::V6(v6) => frame.get(ETHERNET + 24..header) == Some(&v6.octets()),

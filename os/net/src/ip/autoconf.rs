@@ -97,6 +97,11 @@ impl Autoconf {
         self.own.iter().any(|own| own.unique && own.address == address)
     }
 
+    /// Those that are ours. Each is the only one with its prefix of 64 bits.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = Ipv6Addr> {
+        self.own.iter().filter(|own| own.unique).map(|own| own.address)
+    }
+
     /// The link-local address, once it is ours.
     pub(super) fn link_local(&self) -> Option<Ipv6Addr> {
         self.own.iter().find(|own| own.unique && own.address.is_unicast_link_local()).map(|own| own.address)

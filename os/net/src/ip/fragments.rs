@@ -114,6 +114,7 @@ mod tests {
             destination: address,
             protocol: 17,
             hop_limit: 1,
+            class: 0,
             fragment: None,
             payload,
             whole: payload,

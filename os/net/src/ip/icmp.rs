@@ -104,12 +104,7 @@ impl Ip {
         }
         let mut body = packet.payload.to_vec();
         body[0] = if packet.protocol == ICMP { 0 } else { 129 };
-        let outgoing = Outgoing {
-            source: packet.destination,
-            destination: packet.source,
-            protocol: packet.protocol,
-            hop_limit: HOPS,
-        };
+        let outgoing = Outgoing::new(packet.destination, packet.source, packet.protocol, HOPS);
         finish(&outgoing, &mut body);
         self.send(wire, u32::MAX, &outgoing, &body);
     }
@@ -126,7 +121,7 @@ impl Ip {
         };
         let quote = &packet.whole[..packet.whole.len().min(most)];
         let mut body = [&head, quote].concat();
-        let outgoing = Outgoing { source: packet.destination, destination: packet.source, protocol, hop_limit: HOPS };
+        let outgoing = Outgoing::new(packet.destination, packet.source, protocol, HOPS);
         finish(&outgoing, &mut body);
         self.send(wire, u32::MAX, &outgoing, &body);
     }
@@ -141,7 +136,7 @@ impl Ip {
         hop_limit: u8,
         body: &mut [u8],
     ) {
-        let outgoing = Outgoing { source, destination, protocol: ICMP6, hop_limit };
+        let outgoing = Outgoing::new(source, destination, ICMP6, hop_limit);
         finish(&outgoing, body);
         wire.frames.transmit(outgoing.header() + body.len(), &mut |frame| {
             outgoing.write(frame, to, self.station).copy_from_slice(body);

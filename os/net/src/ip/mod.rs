@@ -123,6 +123,12 @@ impl Ip {
         }
     }
 
+    /// All of them, each with the bits of its prefix.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> {
+        let four = self.v4.map(|own| (own.address.into(), own.prefix));
+        four.into_iter().chain(self.v6.addresses().map(|address| (address.into(), 64)))
+    }
+
     /// Do packets to this IPv4 address concern every station here?
     pub(crate) fn is_broadcast(&self, address: Ipv4Addr) -> bool {
         address.is_broadcast() || self.v4.is_some_and(|own| own.prefix < 31 && own.last() == address)
@@ -247,9 +253,14 @@ impl Ip {
 
     /// The largest packet that goes to an address in one piece, in bytes.
     pub(crate) fn mtu(&self, now: Instant, destination: IpAddr) -> usize {
-        let link = self.capabilities.frame_max - packet::ETHERNET;
-        let link = if destination.is_ipv6() { self.v6.mtu(link) } else { link };
+        let link = self.link_mtu(destination);
         self.paths.mtu(now, destination).map_or(link, |path| path.min(link))
+    }
+
+    /// The same, as far as the link goes.
+    pub(crate) fn link_mtu(&self, destination: IpAddr) -> usize {
+        let link = self.capabilities.frame_max - packet::ETHERNET;
+        if destination.is_ipv6() { self.v6.mtu(link) } else { link }
     }
 
     /// A router says that packets to an address may be no larger than this.

@@ -32,6 +32,8 @@ pub(crate) struct Packet<'a> {
     pub(crate) destination: IpAddr,
     pub(crate) protocol: u8,
     pub(crate) hop_limit: u8,
+    /// Type of service or traffic class, ECN bits included (RFC 2474, RFC 3168).
+    pub(crate) class: u8,
     pub(crate) fragment: Option<Fragment>,
     pub(crate) payload: &'a [u8],
     /// From its first header byte on, as far as it goes.
@@ -82,6 +84,7 @@ fn read_v4(bytes: &[u8]) -> Option<Packet<'_>> {
         destination: v4_at(fixed, 16).into(),
         protocol: fixed[9],
         hop_limit: fixed[8],
+        class: fixed[1],
         fragment,
         payload: bytes.get(header..total)?,
         whole: bytes.get(..total)?,
@@ -100,6 +103,7 @@ fn read_v6(bytes: &[u8]) -> Option<Packet<'_>> {
         destination: v6_at(fixed, 24).into(),
         protocol: fixed[6],
         hop_limit: fixed[7],
+        class: fixed[0] << 4 | fixed[1] >> 4,
         fragment: None,
         payload: &whole[40..],
         whole,
@@ -142,9 +146,18 @@ pub(crate) struct Outgoing {
     pub(crate) destination: IpAddr,
     pub(crate) protocol: u8,
     pub(crate) hop_limit: u8,
+    /// Type of service or traffic class.
+    pub(crate) class: u8,
+    /// It is to find out what the path takes: nothing that is known of that counts (RFC 8899 §4.1).
+    pub(crate) is_probe: bool,
 }
 
 impl Outgoing {
+    /// A packet without a class.
+    pub(crate) fn new(source: IpAddr, destination: IpAddr, protocol: u8, hop_limit: u8) -> Self {
+        Self { source, destination, protocol, hop_limit, class: 0, is_probe: false }
+    }
+
     /// Bytes of Ethernet and IP header.
     pub(crate) fn header(&self) -> usize {
         ETHERNET + if self.destination.is_ipv4() { 20 } else { 40 }
@@ -163,7 +176,7 @@ impl Outgoing {
                     8,
                     0,
                     0x45,
-                    0,
+                    self.class,
                     total[0],
                     total[1],
                     0,
@@ -184,8 +197,8 @@ impl Outgoing {
                 frame[12..22].copy_from_slice(&[
                     0x86,
                     0xdd,
-                    0x60,
-                    0,
+                    0x60 | self.class >> 4,
+                    self.class << 4,
                     0,
                     0,
                     payload[0],
@@ -241,7 +254,7 @@ mod tests {
             false => IpAddr::from([10, 0, 0, last]),
             true => IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, u16::from(last)]),
         };
-        Outgoing { source: address(1), destination: address(2), protocol: UDP, hop_limit: 9 }
+        Outgoing { class: 0xb9, ..Outgoing::new(address(1), address(2), UDP, 9) }
     }
 
     #[test]
@@ -253,7 +266,7 @@ mod tests {
             frame.extend([0; 7]);
             let Some(Content::Ip(packet)) = read(&frame) else { panic!("no packet") };
             assert_eq!((packet.source, packet.destination), (sent.source, sent.destination));
-            assert_eq!((packet.protocol, packet.hop_limit, packet.fragment), (UDP, 9, None));
+            assert_eq!((packet.protocol, packet.hop_limit, packet.fragment, packet.class), (UDP, 9, None, 0xb9));
             assert_eq!(packet.payload, b"hello");
             assert_eq!(stations(&frame), Some(([1; 6], [2; 6])));
         }

@@ -31,7 +31,10 @@ impl Ip {
             Way::None => return Sent::Unreachable,
         };
         let header = outgoing.header() - ETHERNET;
-        let mtu = self.mtu(wire.now, outgoing.destination);
+        let mtu = match outgoing.is_probe {
+            true => self.link_mtu(outgoing.destination),
+            false => self.mtu(wire.now, outgoing.destination),
+        };
         if header + payload.len() <= mtu {
             return self.send_frame(wire, socket, hop, header + payload.len(), &mut |frame, own| {
                 outgoing.write(frame, station, own).copy_from_slice(payload);
@@ -123,9 +126,10 @@ impl Ip {
         station: [u8; 6],
         local: SocketAddr,
         remote: SocketAddr,
-        hop_limit: u8,
+        (hop_limit, class): (u8, u8),
     ) -> Link<'a> {
-        Link { frames, capabilities: self.capabilities, stations: (station, self.station), local, remote, hop_limit }
+        let stations = (station, self.station);
+        Link { frames, capabilities: self.capabilities, stations, local, remote, hop_limit, class }
     }
 }
 
@@ -138,6 +142,7 @@ pub(crate) struct Link<'a> {
     local: SocketAddr,
     remote: SocketAddr,
     hop_limit: u8,
+    class: u8,
 }
 
 impl Sink for Link<'_> {
@@ -147,12 +152,9 @@ impl Sink for Link<'_> {
     }
 
     fn send(&mut self, header: &Header, payload: [&[u8]; 2], cut: usize) -> bool {
-        let outgoing = Outgoing {
-            source: self.local.ip(),
-            destination: self.remote.ip(),
-            protocol: super::packet::TCP,
-            hop_limit: self.hop_limit,
-        };
+        let (source, destination) = (self.local.ip(), self.remote.ip());
+        let outgoing =
+            Outgoing { class: self.class, ..Outgoing::new(source, destination, super::packet::TCP, self.hop_limit) };
         let (start, head) = (outgoing.header(), header.length());
         let bytes = payload[0].len() + payload[1].len();
         let offloads = self.capabilities.transmit_checksums;

@@ -131,7 +131,7 @@ impl Stack for Loopback {
     }
 
     /// Names are the outer stack's business (ENETUNREACH).
-    fn resolve(&self, _name: &str, _watch: Arc<dyn Watch>) -> Result<Box<dyn Resolved>, Error> {
+    fn resolve(&self, _name: &str, _: Option<Family>, _watch: Arc<dyn Watch>) -> Result<Box<dyn Resolved>, Error> {
         Err(crate::errno::ENETUNREACH)
     }
 }

@@ -167,6 +167,10 @@ impl Table {
 
     pub(super) fn shut_stream(&mut self, id: SocketId, how: How) -> Result<(), Error> {
         let end = self.end(id)?;
+        // Both directions have ended before: on Linux nothing is left of the connection.
+        if end.send_shut && end.input.ended {
+            return Err(ENOTCONN);
+        }
         end.receive_shut |= matches!(how, How::Receive | How::Both);
         end.send_shut |= matches!(how, How::Send | How::Both);
         let (send_shut, other) = (end.send_shut, end.other);

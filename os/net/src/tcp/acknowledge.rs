@@ -37,6 +37,10 @@ impl Tcb {
         let limited = 2 * under_way >= self.congestion.window();
         let whole = segment.ack.past(self.una);
         self.una = segment.ack;
+        // It follows, or after 2 GiB without a loss it would seem to lie ahead.
+        if self.una - self.recover > 0 {
+            self.recover = self.una;
+        }
         self.next = self.next.max(self.una);
         if bytes == self.unsent.len() {
             self.unsent = VecDeque::new();

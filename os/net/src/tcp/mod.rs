@@ -247,6 +247,11 @@ impl Tcb {
         matches!(self.state, State::Established | State::CloseWait)
     }
 
+    /// The largest segment towards the peer, options included (`TCP_MAXSEG`).
+    pub(crate) fn segment_size(&self) -> usize {
+        self.mss
+    }
+
     /// Bytes that wait to be sent or acknowledged.
     pub(crate) fn pending(&self) -> usize {
         self.unsent.len()
@@ -367,6 +372,26 @@ impl Tcb {
     #[cfg(test)]
     pub(crate) fn memory(&self) -> usize {
         self.unsent.capacity() + self.queue.memory()
+    }
+
+    /// Where it stands, without its bytes.
+    #[cfg(test)]
+    pub(crate) fn summary(&self) -> alloc::string::String {
+        let [next, max, recover] = [self.next, self.max, self.recover].map(|at| at - self.una);
+        alloc::format!(
+            "{:?}: from una {} next {next} max {max} recover {recover}, window {}, unsent {}, readable {}, edge {}, {:?}, \
+             {:?}, {:?}, {:?}",
+            self.state,
+            self.una.0,
+            self.window,
+            self.unsent.len(),
+            self.queue.len(),
+            self.edge - self.expected,
+            self.rtt,
+            self.congestion,
+            self.board,
+            self.timers,
+        )
     }
 
     /// Until when nothing happens by itself.

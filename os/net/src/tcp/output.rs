@@ -28,7 +28,7 @@ impl Tcb {
             return self.next != self.iss || self.send_request(now, sink);
         }
         // Data carries the acknowledgement, but not what came early.
-        if self.acknowledge && self.queue.has_early() && !self.send_acknowledgement(now, sink, 0) {
+        if self.acknowledge && self.queue.has_early() && !self.send_acknowledgement(now, sink, self.max) {
             return false;
         }
         loop {
@@ -40,10 +40,11 @@ impl Tcb {
         }
         self.retime(now);
         if core::mem::take(&mut self.probe) {
-            // An old number makes the peer tell where it stands.
-            return self.send_acknowledgement(now, sink, 1);
+            // An old number makes the peer tell where it stands: one that it has acknowledged. Of what was sent since it may
+            // have nothing, if a timeout took that back.
+            return self.send_acknowledgement(now, sink, self.una - 1);
         }
-        !self.acknowledge || self.send_acknowledgement(now, sink, 0)
+        !self.acknowledge || self.send_acknowledgement(now, sink, self.max)
     }
 
     /// SYN, alone or with the acknowledgement of the peer's.
@@ -149,8 +150,8 @@ impl Tcb {
                 count -= count % cut;
             }
         }
-        // RFC 9293 §3.8.6.2.1: no silly windows.
-        let worth = count == rest || count >= cut || count > 0 && count >= self.window_max / 2;
+        // RFC 9293 §3.8.6.2.1: no silly windows, but once in a while what fits.
+        let worth = count == rest || count >= cut || count > 0 && (count >= self.window_max / 2 || self.probe);
         if worth {
             self.next = seq;
         }
@@ -172,13 +173,14 @@ impl Tcb {
             self.next = to;
         }
         self.max = self.max.max(to);
+        self.probe = false;
         self.timers.sent = now;
     }
 
-    /// An acknowledgement, with a sequence number that lies `back` bytes back.
-    fn send_acknowledgement(&mut self, now: Instant, sink: &mut dyn Sink, back: usize) -> bool {
+    /// An acknowledgement, with this sequence number.
+    fn send_acknowledgement(&mut self, now: Instant, sink: &mut dyn Sink, seq: Seq) -> bool {
         let mut header = self.header(now, ACK);
-        header.seq = self.max - back;
+        header.seq = seq;
         if self.sack && self.queue.has_early() {
             header.options.sack = self.queue.blocks(BLOCKS);
         }

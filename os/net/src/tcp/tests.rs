@@ -253,6 +253,48 @@ fn a_closed_window_is_probed_and_never_given_up_while_it_is_answered() {
 }
 
 #[test]
+fn a_probe_has_a_number_that_the_peer_has_acknowledged() {
+    let mut end = End::established();
+    end.tcb.send(&[1; 5000]);
+    assert_eq!(places(&end.output()), [0, 1000, 2000, 3000, 4000]);
+    // All of it is lost but the first; and then there is room for less than a segment.
+    assert_eq!(places(&end.wait()), [0]);
+    let header = Header { seq: THEIRS + 1, ack: OURS + 1 + 1000, flags: ACK, window: 990, ..Header::default() };
+    end.input(header, b"");
+    assert!(end.output().is_empty());
+    // What fits goes out after a while; what the peer has not room for is asked about, from where it surely is.
+    let sent = end.wait();
+    assert_eq!((places(&sent), sent[0].1.len()), (vec![1000], 990));
+    end.input(Header { ack: OURS + 1 + 1990, window: 0, ..header }, b"");
+    for _ in 0..3 {
+        let sent = end.wait();
+        assert_eq!((places(&sent), sent[0].1.len()), (vec![1989], 0));
+    }
+    // The peer opens: the rest follows, as far as the congestion window goes.
+    end.input(Header { ack: OURS + 1 + 1990, window: 20_000, ..header }, b"");
+    assert_eq!(places(&end.output()), [1990, 2990]);
+}
+
+#[test]
+fn a_loss_after_two_gibibytes_without_one_is_still_seen() {
+    let mut end = End::established();
+    let mut acknowledged = 0;
+    for _ in 0..(1u64 << 31) / 10_000 + 1 {
+        end.tcb.send(&[1; 10_000]);
+        end.output();
+        acknowledged += 10_000;
+        end.segment(0, acknowledged, ACK, b"");
+    }
+    end.tcb.send(&[1; 9000]);
+    assert_eq!(end.output().len(), 9);
+    for _ in 0..3 {
+        end.segment(0, acknowledged, ACK, b"");
+    }
+    let again = end.output();
+    assert_eq!(again[0].0.seq, OURS + 1 + acknowledged, "at once, not after a timeout");
+}
+
+#[test]
 fn a_peer_that_answers_nothing_is_given_up_after_a_quarter_of_an_hour() {
     let mut end = End::established();
     let start = end.now;

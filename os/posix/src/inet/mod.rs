@@ -60,6 +60,12 @@ pub fn outer() -> Option<&'static dyn Stack> {
     *OUTER.get_or_init(outside::network)
 }
 
+/// The machine's own addresses on the network that the manifest names, each with the bits of its prefix; none where there
+/// is no such network, or its stack does not know.
+pub fn addresses() -> Vec<(IpAddr, u8)> {
+    outer().map_or_else(Vec::new, |stack| stack.addresses())
+}
+
 /// Says once that the manifest is why there is no network.
 fn hint() {
     static SAID: AtomicBool = AtomicBool::new(false);

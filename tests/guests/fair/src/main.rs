@@ -3,11 +3,11 @@
 #[cfg(feature = "line")]
 use ampoule as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, RwLock};
+use std::sync::{Mutex, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// No wait may take longer. A slice is 10 ms of the CPU time that the host gives the machine, which is a small part of its own
+/// No wait may take longer. A slice is 4 ms of the CPU time that the host gives the machine, which is a small part of its own
 /// time where it is busy: on a quiet host the longest waits are some 0.1 s. A thread that is never let in waits for ever.
 const BOUND: Duration = Duration::from_secs(4);
 
@@ -17,6 +17,7 @@ fn main() {
     hogged_read_lock();
     preempted_holder();
     sleepers();
+    overtakes();
 }
 
 fn spin(time: Duration) {
@@ -107,7 +108,7 @@ fn preempted_holder() {
             std::hint::spin_loop();
         }
     };
-    // 15 ms are more than a slice, so the holder is interrupted at least once.
+    // 15 ms are more than some slices, so the holder is interrupted at least once.
     let longest = longest(6, spinner, || {
         held.store(true, Ordering::Release);
         let turn = timed(|| (0..15).for_each(|_| spin(Duration::from_millis(1))));
@@ -123,4 +124,52 @@ fn sleepers() {
     let longest = longest(4, || spin(Duration::from_micros(50)), || timed(|| thread::sleep(Duration::from_millis(1))));
     println!("sleeping 1 ms beside four busy threads: the longest took {longest:?}");
     assert!(longest < BOUND, "{longest:?}");
+}
+
+/// Four busy threads beside one that sleeps for 100 µs again and again, and one that answers it: those two have had less, and
+/// do not wait for everybody's slice. Counted is how often the CPU goes from one busy thread to another, which is no matter
+/// of time.
+fn overtakes() {
+    const ROUNDS: usize = 100;
+    let (stop, last, changes) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let (ask, asked) = mpsc::channel::<mpsc::Sender<u64>>();
+    let turns = [const { AtomicU64::new(0) }; 4];
+    let [asleep, answered] = thread::scope(|s| {
+        for (count, me) in turns.iter().zip(1..) {
+            let (stop, last, changes) = (&stop, &last, &changes);
+            s.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    if last.swap(me, Ordering::Relaxed) != me {
+                        changes.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        s.spawn(move || asked.into_iter().for_each(|back| back.send(1).expect("somebody waits")));
+        // Until all of them are known to be busy.
+        thread::sleep(Duration::from_millis(100));
+        let rounds = |round: &dyn Fn()| {
+            let before = changes.load(Ordering::Relaxed);
+            (0..ROUNDS).for_each(|_| round());
+            (changes.load(Ordering::Relaxed) - before) as f64 / ROUNDS as f64
+        };
+        let asleep = rounds(&|| thread::sleep(Duration::from_micros(100)));
+        let answered = rounds(&|| {
+            thread::sleep(Duration::from_micros(100));
+            let (back, answer) = mpsc::channel();
+            ask.send(back).expect("the other runs");
+            assert_eq!(answer.recv(), Ok(1));
+        });
+        stop.store(true, Ordering::Relaxed);
+        drop(ask);
+        [asleep, answered]
+    });
+    println!("beside four busy threads, of those so many had the CPU for each sleep of 100 µs: {asleep:.1}, with an answer {answered:.1}");
+    // A busy one may have the CPU before, and its slice may end; in one line it would be four or more.
+    assert!(asleep < 2.5 && answered < 2.5, "{asleep} {answered}");
+    let turns = turns.map(AtomicU64::into_inner);
+    let share = *turns.iter().min().unwrap() as f64 / *turns.iter().max().unwrap() as f64;
+    println!("the least busy of them has {:.0} % of the most", share * 100.0);
+    assert!(share > 0.2, "{turns:?}");
 }

@@ -1,7 +1,7 @@
 //! Images of test programs, kept beside them: sealing takes longer than most test programs run.
 //!
 //! An image is found by what it was made of: the program's file, as the kernel tells one content from another (device,
-//! inode, length, times of change), the manifest, and the tool. Of each program one image is kept. Programs outside of
+//! inode, length, times of change), the package's files likewise, the manifest, and the tool. Of each program one image is kept. Programs outside of
 //! the target folder are rustdoc's, which are run once.
 
 use std::fs;
@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use abi::manifest::Manifest;
 use anyhow::{Context, Result};
+
+use super::package::Package;
 
 /// Where the image of a program belongs.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub(super) struct Place {
 
 impl Place {
     /// The place in `folder`, or `None`: it is not to be kept.
-    pub(super) fn of(folder: &Path, program: &Path, manifest: &Manifest) -> Option<Self> {
+    pub(super) fn of(folder: &Path, program: &Path, manifest: &Manifest, package: &Package) -> Option<Self> {
         let target_folder = folder.parent()?;
         let program = program.canonicalize().ok().filter(|path| path.starts_with(target_folder))?;
         let mut hasher = DefaultHasher::new();
@@ -32,6 +34,7 @@ impl Place {
             (data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()).hash(&mut hasher);
         }
         image::encode_manifest(manifest).hash(&mut hasher);
+        package.mark(&mut hasher);
         let name = program.file_name()?.to_str()?.to_owned();
         Some(Self { folder: folder.to_owned(), program: name, key: hasher.finish() })
     }

@@ -7,6 +7,7 @@
 
 mod cache;
 mod environment;
+mod package;
 mod runner;
 mod rustdoc;
 mod words;

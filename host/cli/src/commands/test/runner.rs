@@ -16,6 +16,7 @@ use image::Image;
 use monitor::{Options, Outcome, Program};
 
 use super::cache::Place;
+use super::package::Package;
 use super::{environment, own, toml_strings};
 use crate::arguments::{Machine, On};
 use crate::commands::run;
@@ -23,8 +24,11 @@ use crate::manifest;
 
 /// The word that cargo calls the tool with.
 const ROLE: &str = "test-runner";
-/// RAM of a machine for tests, in bytes, where the package does not want more: debug builds of whole test suites.
-const MEMORY: u64 = 1 << 30;
+/// RAM of a machine for tests, in bytes, where the package does not want more, and the computer has twice as much: a
+/// thousand threads with std's stacks of 2 MiB find room. What is not touched costs nothing.
+const MEMORY: u64 = 4 << 30;
+/// The same on a smaller computer, and under QEMU: debug builds of whole test suites.
+const MEMORY_SMALL: u64 = 1 << 30;
 
 const ON: &str = "AMPOULE_TEST_ON";
 const MACHINE: &str = "AMPOULE_TEST_MACHINE";
@@ -46,13 +50,13 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// For a backend and the programs in `target_folder`, all else as it is by default.
+    /// For a backend (and a machine under QEMU) and the programs in `target_folder`, all else as it is by default.
     ///
     /// # Errors
     /// The exokernel does not build, or the folder cannot be written to.
-    pub fn new(on: On, target_folder: &Path) -> Result<Self> {
+    pub fn new(on: On, machine: Machine, target_folder: &Path) -> Result<Self> {
         let (exokernel, cache) = (crate::build::exokernel()?, super::images(target_folder)?);
-        Ok(Self { on, machine: Machine::default(), memory: None, exokernel, cache })
+        Ok(Self { on, machine, memory: None, exokernel, cache })
     }
 
     /// Tells the command, which is cargo, or the tool as its runner.
@@ -115,10 +119,12 @@ fn perform(program: &Path, arguments: &[OsString]) -> Result<Outcome> {
     let setup = Setup::get()?;
     let mut words = vec![text(program.as_os_str())?];
     words.extend(arguments.iter().map(|argument| text(argument)).collect::<Result<Vec<_>>>()?);
-    let manifest = manifest(program, setup.memory)?;
+    let folder = env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
+    let manifest = manifest(program, &folder, &setup)?;
     let environment = environment::passed(env::vars_os());
     let on = setup.on;
-    let place = Place::of(&setup.cache, program, &manifest).filter(|_| on != On::Qemu);
+    let package = Package::find(&folder, setup.cache.parent(), manifest.memory);
+    let place = Place::of(&setup.cache, program, &manifest, &package).filter(|_| on != On::Qemu);
     let image = match place.as_ref().and_then(Place::get) {
         Some(image) => image,
         None => {
@@ -126,14 +132,17 @@ fn perform(program: &Path, arguments: &[OsString]) -> Result<Outcome> {
             if image::is_dynamic(&elf) {
                 return Err(on_the_host(program, arguments));
             }
+            let files = package.pack()?;
             if on == On::Qemu {
-                return under_qemu(&setup, &elf, manifest, words, environment);
+                package.notes.iter().for_each(|note| eprintln!("note: {note}"));
+                return under_qemu(&setup, &elf, &files, manifest, words, environment);
             }
-            let image = seal(&elf, &manifest, None)?;
+            let image = seal(&elf, &files, &manifest, None)?;
             place.map_or(Ok(()), |place| place.put(&image))?;
             image
         }
     };
+    package.notes.iter().for_each(|note| eprintln!("note: {note}"));
     let image =
         Image::parse_unhashed(image).context("cannot run what was sealed; remove target/ampoule/test/images")?;
     let options = Options { arguments: Some(words), environment, ..Options::default() };
@@ -153,9 +162,9 @@ fn text(word: &OsStr) -> Result<String> {
 }
 
 /// A machine as a test has it on Linux: it may listen and connect anywhere. What the package's own manifest says of
-/// memory, stack and environment counts; its arguments are the program's, not the tests'.
-fn manifest(program: &Path, memory: Option<u64>) -> Result<Manifest> {
-    let folder = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from);
+/// memory, stack and environment counts; its arguments are the program's, not the tests', and
+/// its files as the machine has them are the program's, too: a test finds the package's folder.
+fn manifest(program: &Path, folder: &Path, setup: &Setup) -> Result<Manifest> {
     let cargo_toml = folder.join("Cargo.toml");
     let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
@@ -163,7 +172,8 @@ fn manifest(program: &Path, memory: Option<u64>) -> Result<Manifest> {
         true => manifest::read(&cargo_toml, &name, &version)?,
         false => Manifest { name, version, ..Manifest::default() },
     };
-    manifest.memory = memory.unwrap_or_else(|| manifest.memory.max(MEMORY));
+    let least = if setup.on == On::Qemu { MEMORY_SMALL } else { half_of_the_computer_s().clamp(MEMORY_SMALL, MEMORY) };
+    manifest.memory = setup.memory.unwrap_or_else(|| manifest.memory.max(least));
     manifest.arguments = Vec::new();
     let protocols = [Protocol::Tcp, Protocol::Udp];
     manifest.network = Some(Network {
@@ -175,9 +185,15 @@ fn manifest(program: &Path, memory: Option<u64>) -> Result<Manifest> {
     Ok(manifest)
 }
 
-fn seal(elf: &[u8], manifest: &Manifest, exokernel: Option<&[u8]>) -> Result<Vec<u8>> {
+/// Half of the computer's memory, in bytes, by the MiB.
+fn half_of_the_computer_s() -> u64 {
+    let all = rustix::system::sysinfo();
+    (all.totalram.saturating_mul(all.mem_unit.into()) / 2) >> 20 << 20
+}
+
+fn seal(elf: &[u8], files: &[u8], manifest: &Manifest, exokernel: Option<&[u8]>) -> Result<Vec<u8>> {
     let symbols = image::debug::symbol_file(elf).context("cannot seal the test program")?;
-    let input = image::SealInput { elf, manifest, exokernel, symbols: &symbols, files: &[], unwind: true };
+    let input = image::SealInput { elf, manifest, exokernel, symbols: &symbols, files, unwind: true };
     Ok(image::seal(&input).context("cannot seal the test program")?.bytes)
 }
 
@@ -185,6 +201,7 @@ fn seal(elf: &[u8], manifest: &Manifest, exokernel: Option<&[u8]>) -> Result<Vec
 fn under_qemu(
     setup: &Setup,
     elf: &[u8],
+    files: &[u8],
     mut manifest: Manifest,
     words: Vec<String>,
     environment: Vec<String>,
@@ -200,7 +217,7 @@ fn under_qemu(
     manifest.environment.extend(environment);
     let path = setup.cache.join(format!("{}.img", std::process::id()));
     let exokernel = fs::read(&setup.exokernel).context("cannot read the exokernel")?;
-    fs::write(&path, seal(elf, &manifest, Some(&exokernel))?)
+    fs::write(&path, seal(elf, files, &manifest, Some(&exokernel))?)
         .with_context(|| format!("cannot write {}", path.display()))?;
     let outcome = Image::open_unhashed(&path).context("cannot run what was just sealed").and_then(|image| {
         let program =

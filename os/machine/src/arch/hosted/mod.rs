@@ -82,6 +82,10 @@ pub(crate) fn ticks() -> u64 {
     monotonic_ns()
 }
 
+pub(crate) fn wall_ns() -> u64 {
+    boot().clock.wall_base_ns + monotonic_ns()
+}
+
 pub(crate) fn monotonic_ns() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_nanos() as u64

@@ -92,14 +92,29 @@ pub(crate) fn monotonic_ns() -> u64 {
         return ((u128::from(ticks) * u128::from(clock.multiplier)) >> 32) as u64;
     }
     const MONOTONIC: i32 = 1;
+    ask(clock.function.0, MONOTONIC).saturating_sub(clock.monotonic_base_ns)
+}
+
+pub(crate) fn wall_ns() -> u64 {
+    let clock = &boot().clock;
+    if clock.kind == CLOCK_TSC {
+        let told = vcpu().wall_base_ns.load(core::sync::atomic::Ordering::Relaxed);
+        return monotonic_ns().wrapping_add(if told != 0 { told } else { clock.wall_base_ns });
+    }
+    const REALTIME: i32 = 0;
+    ask(clock.function.0, REALTIME)
+}
+
+/// What the far side's function says that a clock shows, in ns.
+fn ask(function: u64, clock: i32) -> u64 {
     let mut time = [0i64; 2];
     // SAFETY: abi::boot::Clock::function has this type.
     unsafe {
         let function =
-            core::mem::transmute::<usize, unsafe extern "C" fn(i32, *mut [i64; 2]) -> i32>(clock.function.0 as usize);
-        function(MONOTONIC, &mut time);
+            core::mem::transmute::<usize, unsafe extern "C" fn(i32, *mut [i64; 2]) -> i32>(function as usize);
+        function(clock, &mut time);
     }
-    (time[0] as u64 * 1_000_000_000 + time[1] as u64).saturating_sub(clock.monotonic_base_ns)
+    (time[0] as u64).wrapping_mul(1_000_000_000).wrapping_add(time[1] as u64)
 }
 
 pub(crate) fn write_port(port: u16, value: u32) {

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicU32;
 /// A frame with a segment to port 80 of station 1.
 fn frame(from: SocketAddr, header: &Header) -> Vec<u8> {
     let destination = address(2, 80);
-    let outgoing = Outgoing { source: from.ip(), destination: destination.ip(), protocol: TCP, hop_limit: 64 };
+    let outgoing = Outgoing::new(from.ip(), destination.ip(), TCP, 64);
     let mut segment = vec![0; header.length()];
     header.write(&mut segment);
     segment[..2].copy_from_slice(&from.port().to_be_bytes());
@@ -114,7 +114,7 @@ fn a_name_servers_lies_are_not_believed() {
     pair.stations[1].inet.bind(server, SocketAddr::from(([0, 0, 0, 0], 53))).unwrap();
     let other = pair.open(1, Kind::Datagram);
     let watch = Arc::new(Counter(AtomicU32::new(0)));
-    let answer = call!(pair, 0, resolve, "example.org", watch).unwrap();
+    let answer = call!(pair, 0, resolve, "example.org", Some(device::Family::V4), watch).unwrap();
     pair.run(500_000);
     let mut buffer = [0; 512];
     let got = pair.stations[1].inet.receive(server, &mut buffer, false).unwrap();

@@ -14,9 +14,11 @@ macro_rules! call {
     }};
 }
 
+mod along;
 mod bad_input;
 mod bad_links;
 mod dhcp;
+mod names;
 mod options;
 mod scale;
 mod v6;
@@ -123,6 +125,16 @@ impl Pair {
             }
         }
         panic!("no connection");
+    }
+
+    /// What a connection is doing, for whoever wonders why it does nothing.
+    fn state(&mut self, side: usize, id: SocketId) -> String {
+        let station = &mut self.stations[side];
+        let Some(number) = station.inet.sockets.number(id) else { return String::from("gone") };
+        let Some(socket) = station.inet.sockets.get_mut(number) else { return String::from("gone") };
+        let head =
+            format!("error {:?}, dirty {}, timer {:?}, due {:?}", socket.error, socket.dirty, socket.timer, socket.due);
+        socket.connection().map_or(head.clone(), |connection| format!("{head}, {}", connection.tcb.summary()))
     }
 
     fn receive(&mut self, side: usize, id: SocketId) -> Result<Vec<u8>, Error> {
@@ -460,7 +472,7 @@ fn a_name_is_asked_for_and_answered() {
     let server = pair.open(1, Kind::Datagram);
     pair.stations[1].inet.bind(server, SocketAddr::from(([0, 0, 0, 0], 53))).unwrap();
     let counter = Arc::new(Counter(AtomicU32::new(0)));
-    let answer = call!(pair, 0, resolve, "example.org", counter.clone()).unwrap();
+    let answer = call!(pair, 0, resolve, "example.org", Some(Family::V4), counter.clone()).unwrap();
     pair.run(500_000);
     assert!(answer.lock().is_none());
     let mut buffer = [0; 512];
@@ -474,7 +486,7 @@ fn a_name_is_asked_for_and_answered() {
     assert_eq!(counter.0.load(Ordering::Relaxed), 1);
     assert_eq!(answer.lock().take(), Some(Ok(vec![IpAddr::from([192, 0, 2, 7])])));
     // Nobody answers the next: it is asked again, and then given up.
-    let answer = call!(pair, 0, resolve, "example.org", counter).unwrap();
+    let answer = call!(pair, 0, resolve, "example.org", Some(Family::V4), counter).unwrap();
     pair.run(60_000_000);
     assert_eq!(answer.lock().take(), Some(Err(Error::Errno(110))));
     assert_eq!(pair.stations[0].inet.sockets.numbers().count(), 0);

@@ -25,7 +25,7 @@ fn link_local(last: u16) -> Ipv6Addr {
 /// A message of ICMP or ICMPv6 towards station 0, as somebody at `source` would send it.
 fn inject(station: &Station, source: IpAddr, destination: IpAddr, hop_limit: u8, mut body: Vec<u8>) {
     let protocol = if destination.is_ipv4() { ICMP } else { ICMP6 };
-    let outgoing = Outgoing { source, destination, protocol, hop_limit };
+    let outgoing = Outgoing::new(source, destination, protocol, hop_limit);
     let pseudo = if destination.is_ipv4() { 0 } else { outgoing.pseudo(body.len()) };
     checksum::complete(pseudo, &mut body, 2, None);
     let mut frame = vec![0; outgoing.header() + body.len()];
