@@ -4,8 +4,8 @@
 //! Each server has its own loopback address (RFC 1122 §3.2.1.3: all of 127/8 is this host) and all have one port, below
 //! those that the kernel gives to clients: none of a thousand can find its port taken by a connection.
 
+use crate::command::finish;
 use crate::smaps::{self, Memory};
-use crate::suite::finish;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::fs::DirBuilder;

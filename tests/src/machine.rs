@@ -106,6 +106,12 @@ impl Machine {
         }
     }
 
+    /// The last line with `text` that it has printed so far.
+    pub fn line_with(&self, text: &str) -> Result<String> {
+        let line = self.output.lines().chain(self.errors.lines()).rfind(|line| line.contains(text));
+        line.map(str::to_owned).with_context(|| format!("no line with `{text}`\n{}", self.transcript()))
+    }
+
     /// The tool's process number.
     pub fn process(&self) -> u32 {
         self.child.id()

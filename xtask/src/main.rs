@@ -19,8 +19,9 @@ usage: cargo xtask COMMAND
   prepush          the quick part: format, lints, layers, unsafe code, unit tests
   layers           may each crate depend on what it depends on?
   unsafe-check     does unsafe code stay where it belongs, and does every file say what it is?
-  bench [PART]...  the numbers of SPECIFICATION.md beside their references, as a table; parts are sizes, start, fleet,
-                   crowd, costs, memory, http, entropy
+  bench [--quick] [--resume] [PART]...
+                   measures speed, size and memory beside their references, and writes docs/benchmarks.md (20 minutes);
+                   --list tells the parts, --render writes the page of what was measured before
   reproduce [EXAMPLE]...  builds examples twice, in other folders, times, languages, as other users, and compares bytes
   conformance [CRATE]... [--on BACKEND] [--machine MACHINE]
                    crates' own test suites on Linux and in machines, side by side; writes docs/conformance.md (minutes)
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         ["nested"] => nested::run(),
         ["reproduce", examples @ ..] => reproduce::run(examples),
         ["conformance", words @ ..] => conformance::run(words),
-        ["bench", parts @ ..] => bench::run(parts),
+        ["bench", words @ ..] => return bench::main(words),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

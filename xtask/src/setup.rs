@@ -1,4 +1,4 @@
-//! What the tests need and a fresh machine lacks: QEMU, a browser, in some places `curl`, `ip`, `ping` and a DHCP server.
+//! What the tests need and a fresh machine lacks: QEMU, a browser, gdb, in some places `curl`, `ip`, `ping` and a DHCP server.
 
 use std::process::{Command, Stdio};
 
@@ -9,9 +9,9 @@ const PACKAGES: [(&str, &str); 8] = [
     ("ip", "iproute2"),
     ("chromium", "chromium"),
     ("ssh-keygen", "openssh-client"),
-    ("faketime", "faketime"),
     ("ping", "iputils-ping"),
     ("dnsmasq", "dnsmasq-base"),
+    ("gdb", "gdb"),
 ];
 
 /// Installs what is missing, where that is possible, and otherwise says what to install. Never fails: tests that lack

@@ -1,111 +1,131 @@
-//! HTTP: the same programs as machines and as native processes, and as guests of QEMU beside a Linux guest.
+//! HTTP: the same two programs in every place, with one connection, 32 and 256; nginx beside them.
 
-use super::served::{CONNECTIONS, Running, SECONDS, Served, load_numbers};
-use super::subjects::finish;
-use super::{Row, Subjects};
-use crate::linux_guest;
-use crate::namespace::{GUEST_ADDRESS, HOST_ADDRESS, Namespace};
+use super::nginx;
+use super::place::Place;
+use super::server::Plan;
+use super::subjects::{Program, Subjects};
+use super::turns::{Contender, grouped, take};
+use super::{figure, less, more};
+use crate::ask::Kind;
+use crate::results::{Column, Figure, Line, Outcome, Role};
 use crate::sample::Samples;
-use anyhow::{Context, Result, bail};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use anyhow::{Context, Result};
+use std::cell::RefCell;
+use std::time::Duration;
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 7;
+/// Rounds of QEMU's guests, which take longer.
+const SLOW_ROUNDS: usize = 3;
+const CONNECTIONS: [&str; 3] = ["1", "32", "256"];
+const PATIENCE: Duration = Duration::from_secs(30);
+const FAST: [Place; 3] = [Place::Process, Place::Kvm, Place::Native];
+const SLOW: [Place; 2] = [Place::Q35, Place::Linux];
 
-pub(super) fn rows(subjects: &Subjects) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for (on, reach) in [("process", "≥ 70 % of native"), ("kvm", "report it; ≤ 0.5 exits a request")] {
-        for (folder, name) in [("examples/web", "tokio and axum"), ("bench/programs/threads", "a thread a connection")]
-        {
-            let (measured, beside) = split(beside_native(subjects, folder, on));
-            rows.push(Row::new(format!("HTTP, 32 connections, {on}, {name}, requests/s"), measured, reach, beside));
+pub(super) fn figures(subjects: &Subjects) -> Result<Vec<Figure>> {
+    let (fast, slow) = (subjects.rounds(ROUNDS), subjects.rounds(SLOW_ROUNDS));
+    let exits = RefCell::new(Vec::new());
+    let mut figures = Vec::new();
+    for (folder, name, title, with_nginx) in [
+        ("examples/web", "http-tokio", "HTTP, tokio and axum", true),
+        ("bench/programs/threads", "http-threads", "HTTP, a thread a connection", false),
+    ] {
+        let program = subjects.program(folder, folder.starts_with("examples"))?;
+        let counted = RefCell::new(Samples::default());
+        let contender = |place: &Place| {
+            let (place, program, counted) = (*place, &program, &counted);
+            let contender =
+                Contender::at(place, program, true, &groups(), move || loads(subjects, program, place, counted));
+            match place {
+                Place::Process => contender.reach("≥ 70 % of native"),
+                Place::Q35 => contender.reach("≥ 1.5 × Linux"),
+                _ => contender,
+            }
+        };
+        let mut contenders: Vec<Contender<'_>> = FAST.iter().map(contender).collect();
+        if with_nginx {
+            contenders.push(beside(subjects));
         }
-    }
-    for (folder, name) in [("examples/web", "tokio and axum"), ("bench/programs/threads", "a thread a connection")] {
-        let (measured, beside) = split(guest(subjects, folder));
-        rows.push(Row::new(
-            format!("HTTP, 32 connections, QEMU q35, TCG, tap, {name}, requests/s"),
-            measured,
-            "≥ 1.5 × Linux",
-            format!("{beside}; recorded: tiny Linux 11.6k, Nanos 9.2k, Hermit 5.1k"),
+        let mut lines = take(fast, contenders);
+        lines.extend(take(slow, SLOW.iter().map(contender).collect()));
+        exits.borrow_mut().push(exits_line(title, &counted.borrow()));
+        figures.push(figure(
+            name,
+            title,
+            "As many connections as it says, kept alive, one request under way on each, for 1 s (QEMU's guests: 2 s) after half \
+             a second of warming up; each round starts the server anew. The client is one thread on the same computer. \
+             Latencies are of single requests, in µs: so many of a hundred took no longer. QEMU's guests are on a tap.",
+            columns(),
+            slow,
+            grouped(lines),
         ));
     }
-    Ok(rows)
+    figures.push(figure(
+        "http-exits",
+        "Exits of the KVM monitor's guest",
+        "How often the guest came out to the monitor in its whole life, its start and its idle moments included, by all \
+         requests that it answered under the three loads. With one connection it waits, and so comes out, for each request.",
+        vec![less("exits", "a request")],
+        fast,
+        exits.into_inner(),
+    ));
+    Ok(figures)
 }
 
-fn split(result: Result<(String, String)>) -> (Result<String>, String) {
-    match result {
-        Ok((measured, beside)) => (Ok(measured), beside),
-        Err(error) => (Err(error), String::new()),
+/// How long a load lasts: on the host many short ones, so that the subjects' turns are short.
+fn seconds(place: Place) -> &'static str {
+    if SLOW.contains(&place) { "2" } else { "1" }
+}
+
+fn groups() -> Vec<String> {
+    CONNECTIONS.iter().map(|n| format!("{n} connection{}", if *n == "1" { "" } else { "s" })).collect()
+}
+
+fn columns() -> Vec<Column> {
+    let latency = |name: &str| less(name, "µs");
+    vec![more("requests", "1/s"), latency("50 %"), latency("90 %"), latency("99 %"), latency("99.9 %")]
+}
+
+/// One server under each load in turn.
+fn loads(subjects: &Subjects, program: &Program, place: Place, exits: &RefCell<Samples>) -> Result<Vec<Vec<f64>>> {
+    let server = Plan::new(place, program, Kind::Http).start(subjects)?;
+    let (mut all, mut answers) = (Vec::new(), 0.0);
+    for connections in CONNECTIONS {
+        let mut numbers = server.ask(subjects, "http", &[connections, seconds(place)], PATIENCE)?;
+        answers += numbers.pop().context("no number of answers")?;
+        all.push(numbers);
+    }
+    if place == Place::Kvm {
+        let said = server.stop()?;
+        let count = said.lines().find_map(|line| line.strip_prefix("exits: "));
+        let count: f64 = count.with_context(|| format!("the tool does not say how many exits: {said}"))?.parse()?;
+        exits.borrow_mut().push(count / answers);
+    }
+    Ok(all)
+}
+
+fn beside(subjects: &Subjects) -> Contender<'_> {
+    let lines = groups().iter().map(|group| nginx::line(group)).collect();
+    let contender = Contender::new(lines, move || {
+        let server = nginx::start(subjects)?;
+        let load = |connections: &&str| {
+            let mut numbers = server.ask(subjects, "http", &[connections, seconds(Place::Native)], PATIENCE)?;
+            numbers.pop();
+            Ok(numbers)
+        };
+        CONNECTIONS.iter().map(load).collect()
+    });
+    match nginx::lacks() {
+        Some(why) => contender.without(why),
+        None => contender,
     }
 }
 
-/// The program as a machine and natively, in turns.
-fn beside_native(subjects: &Subjects, folder: &str, on: &str) -> Result<(String, String)> {
-    let image = subjects.image(folder, folder.starts_with("examples"))?;
-    let native = subjects.native(folder)?;
-    let (mut inside, mut outside, mut exits) = (Samples::default(), Samples::default(), Samples::default());
-    for _ in 0..ROUNDS {
-        let machine = Served::machine(subjects, &image, on, &[])?;
-        let (rate, answers) = machine.load(&subjects.load)?;
-        inside.push(rate);
-        if let Some(count) = exits_in(&machine.stop()?) {
-            exits.push(count / answers);
-        }
-        outside.push(Served::native(&native)?.load(&subjects.load)?.0);
-    }
-    let ratio = inside.median() / outside.median() * 100.0;
-    let exits = if on == "kvm" { format!("; exits a request {exits}") } else { String::new() };
-    Ok((format!("{inside} = {ratio:.0} %{exits}"), format!("native {outside}")))
-}
-
-/// How often the guest came out to its monitor in its whole life, its start among it. The tool says so where
-/// `AMPOULE_MARKS` is set and the program ended by itself.
-fn exits_in(said: &str) -> Option<f64> {
-    said.lines().find_map(|line| line.strip_prefix("exits: "))?.parse().ok()
-}
-
-/// The program under QEMU by itself and in a Linux guest, on the same line, in turns.
-fn guest(subjects: &Subjects, folder: &str) -> Result<(String, String)> {
-    let image = subjects.image(folder, folder.starts_with("examples"))?;
-    let native = subjects.native(folder)?;
-    let kernel = linux_guest::kernel(&subjects.cache)?;
-    let initrd = linux_guest::initrd(&kernel, &subjects.cache, &subjects.init, &native)?;
-    let (mut ours, mut linux) = (Samples::default(), Samples::default());
-    for _ in 0..ROUNDS {
-        ours.push(on_tap(subjects, |qemu| {
-            let network = format!("ampoule.ip={GUEST_ADDRESS}/24,{HOST_ADDRESS},{HOST_ADDRESS}");
-            qemu.arg("-kernel").arg(&image).arg("-append").arg(network);
-            qemu.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
-        })?);
-        linux.push(on_tap(subjects, |qemu| {
-            qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&initrd);
-            qemu.args(["-append", "console=ttyS0 quiet panic=-1"]);
-        })?);
-    }
-    let ratio = ours.median() / linux.median();
-    Ok((format!("{ours} = {ratio:.2} ×"), format!("Debian's cloud kernel {linux}")))
-}
-
-/// Boots a guest on a tap in a namespace of its own, waits until it serves, and gives its rate.
-fn on_tap(subjects: &Subjects, kernel: impl FnOnce(&mut Command)) -> Result<f64> {
-    let namespace = Namespace::new()?;
-    let mut qemu = namespace.command("qemu-system-x86_64");
-    let line = "-M q35 -accel tcg,thread=multi -cpu max -smp 1,maxcpus=2 -m 128 -nodefaults -no-user-config -no-reboot \
-                -display none -serial null -netdev tap,id=n,ifname=tap0,script=no,downscript=no \
-                -device virtio-net-pci,netdev=n";
-    qemu.args(line.split_whitespace());
-    kernel(&mut qemu);
-    let mut running = Running(qemu.stdin(Stdio::null()).spawn().context("cannot start QEMU")?);
-    let address = format!("{GUEST_ADDRESS}:8080");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let mut command = namespace.command(&subjects.load);
-        match finish(command.args([&address, CONNECTIONS, SECONDS])) {
-            Ok(line) => return load_numbers(&line).map(|(rate, _)| rate),
-            Err(error) if Instant::now() > deadline => return Err(error),
-            Err(_) if running.0.try_wait()?.is_some() => bail!("the guest ended before it served"),
-            Err(_) => std::thread::sleep(Duration::from_millis(300)),
-        }
-    }
+fn exits_line(program: &str, counted: &Samples) -> Line {
+    let outcome = match Place::Kvm.lacks(false) {
+        Some(why) => Outcome::Absent(why),
+        None => Outcome::Measured(vec![counted.clone()]),
+    };
+    let who = Place::Kvm.who();
+    let reach = Some("≤ 0.5".into());
+    Line { group: program.into(), who, role: Role::Ours, against: None, reach, outcome }
 }

@@ -1,83 +1,83 @@
-//! The benchmark: every number of SPECIFICATION.md, each beside its reference, measured in one run.
+//! The benchmark: every number of SPECIFICATION.md and more, each beside its reference, measured in one run.
 //!
-//! A row that cannot be measured here (no QEMU, no root for a tap) says why instead of a number. A slow result is a
-//! result; only a run that measured nothing it should have is an error.
+//! What cannot be had on a computer (no KVM, no root for a tap) says why instead of a number. What can be had and does not
+//! work, a wrong answer, a reference that could not be set up, too few samples: these make a run invalid. A slow result is
+//! a result.
 
+mod build;
 mod costs;
+mod crowd;
 mod entropy;
-mod fleet;
+mod guest;
 mod http;
+mod idle;
+mod interrupt;
+mod many;
 mod memory;
-mod monitor;
-mod served;
+mod nginx;
+mod place;
+mod server;
 mod sizes;
 mod start;
 mod subjects;
 mod tcp;
+mod turns;
+mod udp;
 
 pub use subjects::Subjects;
-pub(crate) use subjects::finish;
 
-use anyhow::Result;
-use std::fmt::Write;
+use crate::command::finish;
+use crate::computer::{self, Computer};
+use crate::results::{Column, Figure, Line, Part};
+use anyhow::{Result, bail};
+use std::process::Command;
+use std::time::Instant;
 
-/// One line of the table.
-pub struct Row {
-    /// What was measured.
-    pub what: String,
-    /// What came out, with its unit.
-    pub measured: String,
-    /// The number to reach.
-    pub reach: &'static str,
-    /// What stands beside it, from the same run unless it says otherwise.
-    pub reference: String,
+/// Measures one part.
+pub fn measure(subjects: &Subjects, part: &str) -> Result<Part> {
+    let date = finish(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]))?.trim().to_owned();
+    let (load, start) = (computer::load(), Instant::now());
+    let figures = match part {
+        "sizes" => sizes::figures(subjects)?,
+        "start" => start::figures(subjects)?,
+        "memory" => memory::figures(subjects)?,
+        "idle" => idle::figures(subjects)?,
+        "costs" => costs::figures(subjects)?,
+        "http" => http::figures(subjects)?,
+        "tcp" => tcp::figures(subjects)?,
+        "udp" => udp::figures(subjects)?,
+        "many" => many::figures(subjects)?,
+        "build" => build::figures(subjects)?,
+        "entropy" => entropy::figures(subjects)?,
+        _ => bail!("no part `{part}`"),
+    };
+    let seconds = start.elapsed().as_secs_f64().round();
+    let (tree, is_quick, computer) = (tree(subjects), subjects.is_quick, Computer::this()?);
+    Ok(Part { date, tree, is_quick, seconds, load, computer, figures })
 }
 
-impl Row {
-    fn new(
-        what: impl Into<String>,
-        measured: Result<String>,
-        reach: &'static str,
-        reference: impl Into<String>,
-    ) -> Self {
-        let measured = measured.unwrap_or_else(|error| format!("not measured: {error:#}"));
-        Row { what: what.into(), measured, reach, reference: reference.into() }
+/// The commit, with a `+` where the tree was changed; `unknown` without git.
+pub fn tree(subjects: &Subjects) -> String {
+    let git = |words: &[&str]| finish(Command::new("git").arg("-C").arg(&subjects.root).args(words));
+    // The page is written after each part, and is not what is measured.
+    let changes = git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs"]);
+    match (git(&["rev-parse", "--short=10", "HEAD"]), changes) {
+        (Ok(commit), Ok(changes)) => commit.trim().to_owned() + if changes.trim().is_empty() { "" } else { "+" },
+        _ => "unknown".into(),
     }
 }
 
-/// Which part of the benchmark to run.
-pub const PARTS: [&str; 9] = ["sizes", "start", "fleet", "crowd", "costs", "memory", "http", "tcp", "entropy"];
-
-/// Runs the named parts (all, if none is named) and gives the table.
-pub fn run(subjects: &Subjects, parts: &[String]) -> Result<String> {
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
-    let mut rows = Vec::new();
-    for part in PARTS.into_iter().filter(|part| wanted(part)) {
-        eprintln!("measuring: {part}");
-        rows.extend(match part {
-            "sizes" => sizes::rows(subjects)?,
-            "start" => {
-                let mut all = start::rows(subjects)?;
-                all.extend(monitor::rows(subjects)?);
-                all
-            }
-            "fleet" => fleet::rows(subjects)?,
-            "crowd" => fleet::crowds(subjects)?,
-            "costs" => costs::rows(subjects)?,
-            "memory" => memory::rows(subjects)?,
-            "tcp" => tcp::rows(subjects),
-            "entropy" => entropy::rows(subjects)?,
-            _ => http::rows(subjects)?,
-        });
-    }
-    Ok(table(&rows))
+/// A figure.
+fn figure(name: &str, title: &str, about: &str, columns: Vec<Column>, least: usize, lines: Vec<Line>) -> Figure {
+    Figure { name: name.into(), title: title.into(), about: about.into(), columns, least, lines }
 }
 
-fn table(rows: &[Row]) -> String {
-    let mut text = String::from("| what | measured | reach | beside it |\n|---|---|---|---|\n");
-    for row in rows {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "| {} | {} | {} | {} |", row.what, row.measured, row.reach, row.reference);
-    }
-    text
+/// A quantity of which less is better.
+fn less(name: &str, unit: &str) -> Column {
+    Column { name: name.into(), unit: unit.into(), is_less_better: true }
+}
+
+/// A quantity of which more is better.
+fn more(name: &str, unit: &str) -> Column {
+    Column { name: name.into(), unit: unit.into(), is_less_better: false }
 }

@@ -1,29 +1,46 @@
-//! How large the images are.
+//! How much is shipped: images; a kernel with its initial RAM disk; a static program.
 
-use super::subjects::length;
-use super::{Row, Subjects};
+use super::place::Place;
+use super::subjects::{Subjects, length};
+use super::{figure, less};
+use crate::results::{Figure, Line, Outcome, Role};
 use anyhow::Result;
+use std::path::Path;
 
-pub(super) fn rows(subjects: &Subjects) -> Result<Vec<Row>> {
-    let bytes = |path: Result<std::path::PathBuf>| path.and_then(|p| length(&p)).map(|n| format!("{n} B"));
-    let native = |folder| match subjects.native(folder).and_then(|p| length(&p)) {
-        Ok(n) => format!("static glibc {n} B"),
-        Err(error) => format!("native: {error:#}"),
-    };
-    Ok(vec![
-        Row::new(
-            "sealed hello, with the one line",
-            bytes(subjects.image("examples/hello", true)),
-            "≤ 100 KB",
-            format!("{}; Unikraft's C hello 222,436 B (recorded)", native("examples/hello")),
-        ),
-        Row::new("sealed hello, no line", bytes(subjects.image("examples/hello", false)), "–", ""),
-        Row::new(
-            "sealed web (tokio, axum), with the one line",
-            bytes(subjects.image("examples/web", true)),
-            "≤ 900 KB",
-            native("examples/web"),
-        ),
-        Row::new("sealed web, no line", bytes(subjects.image("examples/web", false)), "–", ""),
-    ])
+pub(super) fn figures(subjects: &Subjects) -> Result<Vec<Figure>> {
+    let mut lines = Vec::new();
+    for (folder, name, reach) in
+        [("examples/hello", "hello", "≤ 100,000"), ("examples/web", "web: tokio and axum", "≤ 900,000")]
+    {
+        let program = subjects.program(folder, true)?;
+        let line = |who: &str, role, against: Option<&str>, outcome| Line {
+            group: name.into(),
+            who: who.into(),
+            role,
+            against: against.map(str::to_owned),
+            reach: None,
+            outcome,
+        };
+        let bytes = |files: &[&Path]| -> Result<Outcome> {
+            let sum = files.iter().try_fold(0, |sum, file| anyhow::Ok(sum + length(file)?))?;
+            Ok(Outcome::Measured(vec![[sum as f64].into_iter().collect()]))
+        };
+        const LINUX: &str = "Linux: kernel and RAM disk";
+        let mut ours = line("Ampoule, with the one line", Role::Ours, Some(LINUX), bytes(&[&program.image])?);
+        ours.reach = Some(reach.into());
+        lines.push(ours);
+        let plain = subjects.image(folder, false)?;
+        lines.push(line("Ampoule, source as it is", Role::Ours, Some(LINUX), bytes(&[&plain])?));
+        let linux = match (&program.linux, Place::Linux.lacks(false)) {
+            (Ok(linux), _) => bytes(&[&linux.kernel, &linux.initrd])?,
+            (Err(_), Some(why)) => Outcome::Absent(why),
+            (Err(why), None) => Outcome::Failed(why.clone()),
+        };
+        lines.push(line(LINUX, Role::Linux, None, linux));
+        lines.push(line("native, without an OS", Role::Native, None, bytes(&[&program.native])?));
+    }
+    let about = "Bytes of the file that runs. An image has its operating system in it; a native program, linked statically \
+                 with glibc and stripped, needs one. The Linux guest is Debian's cloud kernel as it comes, compressed, and an \
+                 uncompressed initial RAM disk with the program and the modules for its devices.";
+    Ok(vec![figure("sizes", "Size of what runs", about, vec![less("size", "bytes")], 1, lines)])
 }

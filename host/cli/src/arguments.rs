@@ -513,6 +513,19 @@ mod tests {
         }
     }
 
+    /// Those of docs/debugging.md.
+    #[test]
+    fn commands_that_are_documented_are_commands() {
+        let page = include_str!("../../../docs/debugging.md");
+        let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("$ ampoule ")).collect();
+        assert!(commands.len() > 5, "{commands:?}");
+        for command in commands {
+            let words = command.split(['#', '&']).next().unwrap_or_default().split_whitespace();
+            let result = Arguments::try_parse_from(std::iter::once("ampoule").chain(words));
+            assert!(result.is_ok(), "{command}: {:?}", result.err());
+        }
+    }
+
     #[test]
     fn ports_are_read() {
         let port = |address: Option<&str>, host_port, guest_port, udp| {

@@ -30,6 +30,11 @@ pub use error::Error;
 pub use network::{Network, Station, Tap};
 pub use options::{Backend, Notice, Options, Outcome, Program, Publish};
 
+/// The line that says why a backtrace has no names, where the debug file at `path` does not help.
+pub fn without_names(path: &str, why: &str) -> String {
+    format!("ampoule: no names: {path}: {why}")
+}
+
 /// Runs a program until it ends.
 ///
 /// Signals: while the machine runs, SIGTERM and SIGINT are taken from the calling thread and passed on as the machine's

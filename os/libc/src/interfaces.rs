@@ -168,7 +168,10 @@ mod tests {
         unsafe {
             let second = &*(*list).next;
             assert_eq!((CStr::from_ptr(second.name), second.flags), (c"eth0", 0x1043));
-            assert_eq!((&(&(*second.address))[4..8], &(&(*second.mask))[4..8]), (&[10, 1, 2, 3][..], &[255, 255, 240, 0][..]));
+            assert_eq!(
+                (&(&(*second.address))[4..8], &(&(*second.mask))[4..8]),
+                (&[10, 1, 2, 3][..], &[255, 255, 240, 0][..])
+            );
             assert_eq!((&(*second.broadcast))[4..8], [10, 1, 15, 255]);
             let last = &*(*(*second).next).next;
             assert_eq!((&(&(*last.address))[8..10], (&(*last.address))[24]), (&[0xfe, 0x80][..], 2));

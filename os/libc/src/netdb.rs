@@ -328,7 +328,8 @@ mod tests {
         assert_eq!(addresses(Some(b"192.0.2.1"), hints), Ok(vec![Ipv4Addr::new(192, 0, 2, 1).into()]));
         assert_eq!(addresses(Some(b"localhost"), hints).map(|a| a.len()), Ok(2));
         assert_eq!(addresses(Some(b"example.org"), Hints { flags: NUMERIC_HOST, ..hints }), Err(NO_NAME));
-        let (four, six) = ((Ipv4Addr::new(10, 0, 0, 1).into(), 24), (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 1).into(), 64));
+        let (four, six) =
+            ((Ipv4Addr::new(10, 0, 0, 1).into(), 24), (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 1).into(), 64));
         let link = (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1).into(), 64);
         assert_eq!((configured(&[]), configured(&[link])), (None, None));
         assert_eq!((configured(&[four, link]), configured(&[four, six])), (Some(Family::V4), None));

@@ -52,12 +52,14 @@ fn read(fence: &Fence) -> Result<Block> {
             let reason = reason.with_context(|| format!("the block's first line does not say why: `{NOT_RUN}…`"))?;
             Ok(Block::NotRun(reason.to_owned(), session(fence, &fence.lines[1..], 2)?))
         }
-        "rust" | "toml" | "text" | "ini" | "json" => {
+        "rust" | "toml" | "text" | "ini" | "json" | "gdb" => {
             let command = fence.lines.iter().find(|line| line.starts_with("$ "));
             ensure!(command.is_none(), "a command in a block of `{}`, which nobody runs", fence.info);
             Ok(quiet(fence))
         }
-        other => bail!("nobody understands blocks of `{other}`; there are console, rust, toml, text, ini and json"),
+        other => {
+            bail!("nobody understands blocks of `{other}`; there are console, rust, toml, text, ini, json and gdb")
+        }
     }
 }
 

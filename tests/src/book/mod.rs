@@ -8,7 +8,7 @@
 //! | `console` | lines that begin with `$ ` are commands of bash. What follows up to the next one is what it prints, both outputs together; nothing: that is not compared. `...` stands for anything, on a line of its own for any lines |
 //! | `console,no-run` | the same, only read. Its first line says why: `# not run by the tests: it takes an hour` |
 //! | `rust`, `toml` | where the first line is a comment that is a path (`// web/src/main.rs`), that file, written to the folder. Other `toml` with a manifest is read as one |
-//! | `text`, `ini`, `json`, others of `rust` and `toml` | to look at; commands have no place there |
+//! | `text`, `ini`, `json`, `gdb`, others of `rust` and `toml` | to look at; commands have no place there |
 //!
 //! Every other kind is refused, so nothing goes untried by a slip of the pen. A command must succeed, unless the next one is
 //! `echo $?`. One that ends with `&` is a server: it is awaited until it has printed what stands below it, and stays until

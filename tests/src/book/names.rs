@@ -51,8 +51,8 @@ impl Known {
         let Some((command, rest)) = words.split_first() else { bail!("`cargo xtask` alone does nothing") };
         ensure!(self.xtask.iter().any(|known| known == command), "there is no `cargo xtask {command}`");
         if *command == "bench" {
-            let mut parts = rest.iter().filter(|part| !is_placeholder(part));
-            let unknown = parts.find(|part| !bench::suite::PARTS.contains(part));
+            let mut parts = rest.iter().filter(|part| !part.starts_with('-') && !is_placeholder(part));
+            let unknown = parts.find(|part| !bench::parts::PARTS.iter().any(|known| known.name == **part));
             ensure!(unknown.is_none(), "there is no `cargo xtask bench {}`", rest.join(" "));
         }
         Ok(())

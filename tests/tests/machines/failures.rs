@@ -30,6 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(on(backend, "a report and its status while the tool stands still", stands_still));
     }
     cases.extend(everywhere("what ring 3 may not do", forbidden));
+    cases.extend(everywhere("a backtrace whose debug file does not help", nameless));
     cases.extend(everywhere("too little memory", too_little_memory));
     cases.extend(everywhere("a program that only prints is stopped", only_prints));
     cases
@@ -41,6 +42,24 @@ fn port_in_use(backend: Backend) -> Result<()> {
     let machine = Machine::start(&tool::image("examples/web")?, backend, &["--publish", &format!("{port}:8080")])?;
     let in_use = format!("port {port}");
     machine.end()?.with_status(1)?.with_text(&[&in_use, "in use", "--publish", "Address"]).map(drop)
+}
+
+/// Offsets, and why they have no names: the file is missing, or another image's.
+fn nameless(backend: Backend) -> Result<()> {
+    let image = tool::image("examples/panic")?;
+    let folder = image.with_file_name(format!("nameless-{backend}"));
+    fs::create_dir_all(&folder)?;
+    let (copy, debug) = (folder.join("panic.img"), folder.join("panic.debug"));
+    fs::copy(&image, &copy)?;
+    _ = fs::remove_file(&debug);
+    let missing = ["ampoule: no names: ", "panic.debug: No such file", "image+0x"];
+    Machine::start(&copy, backend, &[])?.end()?.with_status(134)?.with_text(&missing)?;
+    fs::copy(tool::image("examples/hello")?.with_extension("debug"), &debug)?;
+    let other = ["ampoule: no names: ", "panic.debug: this debug file belongs to another image", "image+0x"];
+    let end = Machine::start(&copy, backend, &[])?.end()?.with_status(134)?.with_text(&other)?;
+    let said = end.errors.matches("no names").count();
+    ensure!(said == 1, "it is said {said} times:\n{}", end.errors);
+    Ok(())
 }
 
 fn too_little_memory(backend: Backend) -> Result<()> {

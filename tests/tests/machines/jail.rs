@@ -15,7 +15,12 @@ use crate::on;
 pub(crate) fn cases() -> Vec<Case> {
     [Backend::Process, Backend::Kvm]
         .into_iter()
-        .map(|backend| on(backend, "both processes are jailed", jailed))
+        .flat_map(|backend| {
+            [
+                on(backend, "both processes are jailed", jailed),
+                on(backend, "what a debugger and a capture add to the jail", explained),
+            ]
+        })
         .collect()
 }
 
@@ -35,6 +40,16 @@ fn jailed(backend: Backend) -> Result<()> {
     ensure!(Client::connect(port)?.get("/")?.status == 200, "it does not serve any more");
     machine.signal(Signal::TERM)?;
     machine.end()?.with_status(0).map(drop)
+}
+
+/// Nothing but what was asked for.
+fn explained(backend: Backend) -> Result<()> {
+    let image = tool::image("examples/web")?;
+    let plain = Machine::start(&image, backend, &["--explain-jail"])?.end()?.with_status(0)?;
+    ensure!(!plain.output.contains("debugger") && !plain.output.contains("--pcap"), "{}", plain.output);
+    let end = Machine::start(&image, backend, &["--explain-jail", "--gdb", "0", "--pcap", "/nowhere/x"])?.end()?;
+    let how = if backend == Backend::Kvm { "KVM_GET_FPU" } else { "ptrace" };
+    end.with_status(0)?.with_text(&["debugger", how, "the file of --pcap"]).map(drop)
 }
 
 /// What the kernel says of a process (proc_pid_status(5)).

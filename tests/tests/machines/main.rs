@@ -4,7 +4,10 @@
 mod attacks;
 mod bad_links;
 mod book;
+mod capture;
+mod charts;
 mod clock;
+mod debugger;
 mod examples;
 mod failures;
 mod fleet;
@@ -40,7 +43,10 @@ fn main() -> ExitCode {
     cases.extend(fleet::cases());
     cases.extend(attacks::cases());
     cases.extend(bad_links::cases());
+    cases.extend(capture::cases());
+    cases.extend(charts::cases());
     cases.extend(clock::cases());
+    cases.extend(debugger::cases());
     match guests::cases() {
         Ok(guests) => cases.extend(guests),
         Err(error) => cases.push(Case::new("guests", move || anyhow::bail!("they cannot be listed: {error:#}"))),

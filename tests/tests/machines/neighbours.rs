@@ -84,7 +84,13 @@ impl Network {
 
     fn start_dnsmasq(&mut self) -> Result<()> {
         let mut command = self.router.command("dnsmasq");
-        command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--log-facility=-"]);
+        command.args([
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--pid-file=",
+            "--user=root",
+            "--log-facility=-",
+        ]);
         command.args(["--interface=tap0", "--bind-interfaces", "--no-resolv", "--no-hosts", "--no-ping"]);
         command.args(["--leasefile-ro", "--dhcp-authoritative", "--dhcp-range=10.99.0.50,10.99.0.60,255.255.255.0,1h"]);
         command.args(["--enable-ra", "--dhcp-range=2001:db8:99::,ra-only,64"]);
@@ -131,7 +137,8 @@ fn pings(backend: Backend) -> Result<Verdict> {
         return Ok(Verdict::Skipped(reason));
     }
     let network = Network::new()?;
-    let mut machine = network.start("addresses", backend, &["both.example.test", "many.example.test", "no.example.test"])?;
+    let mut machine =
+        network.start("addresses", backend, &["both.example.test", "many.example.test", "no.example.test"])?;
     machine.expect("staying")?;
     let said = machine.said();
     let own = |start: &str| {

@@ -28,7 +28,10 @@ fn web(backend: Backend) -> Result<Verdict> {
     let image = tool::image("examples/web")?;
     let namespace = Namespace::new()?;
     let network = format!("tap:tap0,{GUEST_ADDRESS}/24,{HOST_ADDRESS}");
-    let mut machine = Machine::start_by(&namespace.prefix(), &image, backend, &["--net", &network])?;
+    let file = image.with_file_name(format!("tap-{backend}.pcap"));
+    let pcap = file.to_str().context("the project's folder has a name of UTF-8")?;
+    let arguments = ["--net", &network, "--pcap", pcap];
+    let mut machine = Machine::start_by(&namespace.prefix(), &image, backend, &arguments)?;
     machine.expect("serving on")?;
     for path in ["", "healthz"] {
         let url = format!("http://{GUEST_ADDRESS}:8080/{path}");
@@ -43,6 +46,7 @@ fn web(backend: Backend) -> Result<Verdict> {
     ensure!(codes.lines().filter(|code| *code == "404").count() == 2000, "answers are missing:\n{codes}");
     machine.signal(Signal::TERM)?;
     machine.end()?.with_status(0)?.with_text(&["stopped"])?;
+    crate::capture::check_frames(&file, "GET /healthz HTTP/1.1\r\n", "HTTP/1.1 200 OK\r\n")?;
     Ok(Verdict::Passed)
 }
 

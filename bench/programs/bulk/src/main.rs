@@ -7,7 +7,8 @@ use std::net::{TcpListener, TcpStream};
 const PIECE: usize = 64 << 10;
 
 fn main() -> std::io::Result<()> {
-    let listener = TcpListener::bind("0.0.0.0:8080")?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "0.0.0.0:8080".into());
+    let listener = TcpListener::bind(&address)?;
     println!("listening on {}", listener.local_addr()?);
     for stream in listener.incoming() {
         let stream = stream?;

@@ -6,7 +6,8 @@ use std::net::{TcpListener, TcpStream};
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 13\r\n\r\nHello, world!";
 
 fn main() -> std::io::Result<()> {
-    let listener = TcpListener::bind("0.0.0.0:8080")?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "0.0.0.0:8080".into());
+    let listener = TcpListener::bind(&address)?;
     println!("listening on {}", listener.local_addr()?);
     for stream in listener.incoming() {
         let stream = stream?;

@@ -156,7 +156,7 @@ fn explain_jail(on: On, manifest: &Manifest, options: &Options) {
         On::Auto | On::Kvm => Backend::Kvm,
     };
     println!("the machine's own process ({}), before the program's first instruction:", name_of(&backend));
-    println!("{}", indented(&jail::describe_machine(&backend, manifest)));
+    println!("{}", indented(&jail::describe_machine(&backend, manifest, options)));
     println!("the tool, as soon as the machine is made:");
     println!("{}", indented(&Jail::new(manifest, &options.publish).to_string()));
 }
@@ -197,8 +197,12 @@ pub(super) fn under_qemu(
     // Read when a backtrace comes: that takes as long as a tenth of the machine's start.
     let (debug, symboliser) = (OnceCell::new(), OnceCell::new());
     let names = |offset| {
-        let debug = debug.get_or_init(|| std::fs::read(path.with_extension("debug")).unwrap_or_default());
-        let symboliser = symboliser.get_or_init(|| Symboliser::new(debug, Some(digest)).ok());
+        let file = path.with_extension("debug");
+        let without = |why: String| eprintln!("{}", monitor::without_names(&file.display().to_string(), &why));
+        let read = || std::fs::read(&file).map_err(|error| without(error.to_string())).ok();
+        let debug: Option<&Vec<u8>> = debug.get_or_init(read).as_ref();
+        let make = || Symboliser::new(debug?, Some(digest)).map_err(|error| without(error.to_string())).ok();
+        let symboliser = symboliser.get_or_init(make);
         let places = symboliser.as_ref().map_or_else(Vec::new, |s| s.places(offset));
         places.into_iter().map(|place| place.to_string()).collect()
     };

@@ -127,3 +127,101 @@ impl core::fmt::Write for Line {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::flows::{Datagram, Flows, Side, memory_for};
+    use super::*;
+    use abi::hostnet::Address;
+    use std::fs::File;
+    use std::os::fd::AsRawFd as _;
+    use std::vec::Vec;
+
+    const NOW: u64 = 1_500_000_007;
+
+    fn capture(file: &File) -> Capture {
+        Capture::new(file.as_raw_fd(), || NOW, vec![0; ROOM].leak())
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_capture_alone() {
+        let full = File::options().write(true).open("/dev/full").expect("Linux has one");
+        let mut capture = capture(&full);
+        for _ in 0..3 {
+            capture.frame([7u8; 60].as_ptr(), 60);
+        }
+        assert!(capture.has_failed);
+    }
+
+    /// Records of what `act` does with four sockets, without their headers.
+    fn records(name: &str, act: impl FnOnce(&mut Flows)) -> Vec<Vec<u8>> {
+        let path = std::env::temp_dir().join(std::format!("ampoule-capture-{}-{name}", std::process::id()));
+        let file = File::create(&path).expect("a file");
+        let memory = vec![0u64; memory_for(4).div_ceil(8)].leak();
+        // SAFETY: leaked, zeroed and long enough for four.
+        act(&mut unsafe { Flows::in_zeroed(capture(&file), memory.as_mut_ptr().cast(), 4) });
+        let bytes = std::fs::read(&path).expect("written");
+        std::fs::remove_file(&path).expect("ours");
+        let (mut rest, mut records) = (&bytes[..], Vec::new());
+        while let Some((head, after)) = rest.split_first_chunk::<RECORD>() {
+            let word = |i: usize| u32::from_le_bytes(head.as_chunks::<4>().0[i]);
+            assert_eq!((word(0), word(1), word(2)), (1, 500_000_007, word(3)));
+            records.push(after[..word(2) as usize].to_vec());
+            rest = &after[word(2) as usize..];
+        }
+        records
+    }
+
+    fn v6(last: u8, port: u16) -> Address {
+        let mut bytes = [0; 16];
+        (bytes[0], bytes[15]) = (0xfe, last);
+        Address { family: 6, port, bytes, ..Address::default() }
+    }
+
+    /// The one's complement sum of a packet with a right checksum is all ones (RFC 1071 §1).
+    fn sums(parts: &[&[u8]]) -> u16 {
+        parts.iter().flat_map(|part| part.chunks(2)).fold(0u16, |sum, pair| {
+            let word = u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]);
+            let (sum, carry) = sum.overflowing_add(word);
+            sum + u16::from(carry)
+        })
+    }
+
+    #[test]
+    fn joined_datagrams_come_apart_over_ipv6() {
+        let records = records("datagrams", |flows| {
+            flows.opened(5, false);
+            flows.bound(5, v6(1, 53));
+            let none = Address::default();
+            let datagram = Datagram { side: Side::Local, peer: v6(2, 9), local: none, segment: 3 };
+            flows.datagram(5, &datagram, b"abcdefg".as_ptr(), 7);
+        });
+        let payloads: Vec<&[u8]> = records.iter().map(|packet| &packet[48..]).collect();
+        assert_eq!(payloads, [&b"abc"[..], b"def", b"g"]);
+        for packet in &records {
+            assert_eq!((packet[0], packet[6]), (0x60, 17));
+            assert_eq!((&packet[40..44], packet[8], packet[39]), (&[0, 53, 0, 9][..], 0xfe, 2));
+            let length = (packet.len() - 40) as u8;
+            assert_eq!(sums(&[&packet[8..40], &[0, 17, 0, length], &packet[40..]]), 0xffff);
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_fails_is_reset() {
+        let mapped = |last: u8, port| {
+            let bytes = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last];
+            Address { family: 6, port, bytes, ..Address::default() }
+        };
+        let records = records("reset", |flows| {
+            flows.opened(1, true);
+            flows.connects(1, mapped(1, 4000), mapped(2, 80));
+            flows.failed(1);
+            flows.closed(1);
+            flows.bytes(1, Side::Local, b"late".as_ptr(), 4);
+        });
+        let flags: Vec<(u8, &[u8])> = records.iter().map(|packet| (packet[33], &packet[12..20])).collect();
+        let (here, there): (&[u8], &[u8]) = (&[10, 0, 0, 1, 10, 0, 0, 2], &[10, 0, 0, 2, 10, 0, 0, 1]);
+        assert_eq!(flags, [(2, here), (0x14, there)]);
+        assert_eq!(sums(&[&records[0][..20]]), 0xffff);
+    }
+}

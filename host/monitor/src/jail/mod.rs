@@ -23,7 +23,7 @@ mod identity;
 
 pub(crate) use identity::drop_root;
 
-use crate::{Backend, Error, Publish};
+use crate::{Backend, Error, Options, Publish};
 use abi::manifest::{Host, Manifest, Protocol};
 use std::fmt;
 
@@ -139,7 +139,7 @@ impl fmt::Display for Jail {
 }
 
 /// What the machine's own process keeps on one of our backends, a line each.
-pub fn describe_machine(backend: &Backend, manifest: &Manifest) -> String {
+pub fn describe_machine(backend: &Backend, manifest: &Manifest, options: &Options) -> String {
     let network = manifest.network.is_some();
     let (numbers, memory) = match backend {
         Backend::Kvm => (
@@ -151,12 +151,22 @@ pub fn describe_machine(backend: &Backend, manifest: &Manifest) -> String {
             "the machine's, sealed; protection of its arena alone can change, and never to executable",
         ),
     };
+    let debugger = match (backend, options.gdb) {
+        (Backend::Kvm, Some(_)) => {
+            "debugger    gdb reads and writes its memory and registers; two more requests of its vCPU (KVM_GET_FPU, \
+             KVM_SET_FPU), and the program's code is writable for this process, not for the guest\n"
+        }
+        (Backend::Process, Some(_)) => "debugger    any process of the same user may attach (ptrace)\n",
+        (_, None) => "",
+    };
+    let capture = if options.pcap.is_some() { ", the file of --pcap" } else { "" };
     let sockets = if network { ", and sockets that the tool hands over" } else { "" };
     format!(
         "identity    {}\n\
          privileges  none can be gained (no_new_privs); no core files; it ends with the tool\n\
-         files       standard input, output and error, a line to the tool{sockets}\n\
+         files       standard input, output and error, a line to the tool{sockets}{capture}\n\
          memory      {memory}\n\
+         {debugger}\
          calls       {} of them, from one instruction alone, any other ends it: {}",
         identity::describe(false),
         numbers.len(),
@@ -184,7 +194,7 @@ mod tests {
     #[test]
     fn every_call_of_a_machine_has_a_name() {
         for backend in [Backend::Process, Backend::Kvm] {
-            let text = describe_machine(&backend, &manifest(vec![], vec![]));
+            let text = describe_machine(&backend, &manifest(vec![], vec![]), &Options::default());
             let calls = text.lines().last().and_then(|line| line.rsplit_once(": ")).expect("a list of calls").1;
             assert!(
                 calls.contains("accept4") && !calls.contains(|c: char| c.is_ascii_digit() && !"24".contains(c)),

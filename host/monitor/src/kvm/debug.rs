@@ -78,8 +78,10 @@ impl Session {
         Self { places: [None; PLACES], stop: None, pending: None, is_stepping: false, after_gate: false, symbols }
     }
 
-    pub(super) fn is_stepping(&self) -> bool {
-        self.is_stepping
+    /// Is no slice to be handed up now? It would come between a step's beginning and its end, or between gdb's interrupt and
+    /// what that is to find.
+    pub(super) fn keeps_slices(&self) -> bool {
+        self.is_stepping || line::is_readable()
     }
 }
 
@@ -96,10 +98,12 @@ pub(super) fn set_up() -> Result<(), Error> {
             && libc::fcntl(DEBUGGER, F_SETSIG, NUDGE) == 0
             && libc::fcntl(DEBUGGER, libc::F_SETFL, libc::O_ASYNC) == 0
     };
+    // The set that the guest's waits end by hears of news alone: once gdb has gone, the connection is readable for ever.
+    let news = system::EPOLL_IN | system::EPOLL_EDGE;
     let is_watched = || {
-        [DEBUGGER_SET, EVENTS]
+        [(DEBUGGER_SET, system::EPOLL_IN), (EVENTS, news)]
             .iter()
-            .all(|set| system::epoll_add(*set, DEBUGGER, system::EPOLL_IN, TOKEN_DEBUGGER) == 0)
+            .all(|(set, events)| system::epoll_add(*set, DEBUGGER, *events, TOKEN_DEBUGGER) == 0)
     };
     if is_made && is_watched() { Ok(()) } else { Err(Error::last("set the debugger's connection up")) }
 }

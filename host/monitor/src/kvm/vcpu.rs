@@ -280,8 +280,7 @@ impl Machine {
         let upcall = self.tender.upcall;
         let has_slices = upcall.slices || !self.started;
         let &mut kvm_regs { rip, rflags, rsp, .. } = self.registers();
-        if self.session.as_ref().is_some_and(Session::is_stepping) {
-            // Another thread must not come between a step's beginning and its end.
+        if self.session.as_ref().is_some_and(Session::keeps_slices) {
             return;
         }
         if self.far.is_stub(rip) {

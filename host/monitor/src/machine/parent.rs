@@ -3,6 +3,7 @@
 use super::message::{Head, Kind, MESSAGE_MAX};
 use super::os::{self, Child, Fate, Got, Signals};
 use super::signals::NUDGE;
+use crate::backtrace::Debug;
 use crate::jail::Jail;
 use crate::sockets::{HostSockets, Lookup};
 use crate::timeline::Mark;
@@ -14,7 +15,6 @@ use abi::vcpu::{EVENT_INTERRUPT, EVENT_STOP};
 use host_device::{bytes_of, value_of};
 use rustix::io::Errno;
 use std::collections::HashMap;
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Look-ups that the child may have under way; it asks for no more.
@@ -40,7 +40,7 @@ pub(crate) struct Parent<'a> {
     /// Why KVM could not be used, if that is so.
     no_kvm: Option<String>,
     /// The image's debug file, open already: later no file can be opened any more.
-    debug: Option<File>,
+    debug: Option<Debug>,
     /// What to tell once the machine is made, if gdb is to attach to its process.
     attach: Option<Attach>,
     /// To be entered when the machine is made; until then the tool may have to try another way.
@@ -72,7 +72,7 @@ impl<'a> Parent<'a> {
             asked_to_stop: false,
             report: None,
             no_kvm: None,
-            debug: options.debug.as_deref().and_then(|path| File::open(path).ok()),
+            debug: options.debug.as_deref().map(Debug::open),
             attach,
             jail: Some(Jail::new(program.manifest, &options.publish)),
         }
