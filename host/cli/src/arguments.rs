@@ -520,7 +520,7 @@ mod tests {
         let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("$ ampoule ")).collect();
         assert!(commands.len() > 5, "{commands:?}");
         for command in commands {
-            let words = command.split('#').next().unwrap_or_default().split_whitespace();
+            let words = command.split(['#', '&']).next().unwrap_or_default().split_whitespace();
             let result = Arguments::try_parse_from(std::iter::once("ampoule").chain(words));
             assert!(result.is_ok(), "{command}: {:?}", result.err());
         }

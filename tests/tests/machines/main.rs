@@ -3,6 +3,7 @@
 
 mod attacks;
 mod bad_links;
+mod book;
 mod capture;
 mod charts;
 mod clock;
@@ -66,6 +67,11 @@ fn main() -> ExitCode {
     cases.extend(reproducible::cases());
     cases.extend(services::cases());
     cases.extend(signed::cases());
+    let names = cases.iter().map(|case| case.name.clone()).collect();
+    match book::cases(names) {
+        Ok(book) => cases.extend(book),
+        Err(error) => cases.push(Case::new("the book", move || anyhow::bail!("it cannot be listed: {error:#}"))),
+    }
     harness::main(cases)
 }
 
