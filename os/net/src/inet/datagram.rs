@@ -219,9 +219,8 @@ impl Inet {
             };
         };
         let (from, to, class, segment) = (*from, *to, *class, bytes.len());
-        let outward = |address| super::socket::outward(family, address);
-        let local = Some(outward(SocketAddr::new(to, 0)).ip());
-        let mut ancillary = Ancillary { class: Some(class), local, segment: 0 };
+        let local = super::socket::outward(family, SocketAddr::new(to, 0)).ip();
+        let mut ancillary = Ancillary { class: Some(class), local: Some(local), segment: 0 };
         let mut length = segment.min(buffer.len());
         buffer[..length].copy_from_slice(&bytes[..length]);
         if !peek {
@@ -238,7 +237,8 @@ impl Inet {
             ancillary.segment = segment as u16;
             datagram.take();
         }
-        let received = Received { length, full_length: length.max(segment), from: Some(outward(from)) };
+        let received =
+            Received { length, full_length: length.max(segment), from: Some(super::socket::outward(family, from)) };
         Ok((received, ancillary))
     }
 

@@ -134,7 +134,7 @@ impl Inet {
                 continue;
             }
             any = true;
-            let is_found = question.parts.iter().flat_map(|part| &part.found).any(|found| !found.is_empty());
+            let is_found = question.parts.iter().any(|part| part.found.as_ref().is_some_and(|found| !found.is_empty()));
             if is_known || is_found || question.tries >= TRIES.max(self.name_servers().len()) {
                 let question = self.resolver.questions.swap_remove(at);
                 self.finish(world, question);
@@ -272,6 +272,7 @@ impl Inet {
         None
     }
 
+    #[inline(never)]
     fn drop_stream(&mut self, world: World<'_>, stream: Stream) {
         if let Stream::Asked(socket, ..) = stream {
             self.close_stream(world, socket);
