@@ -50,16 +50,17 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 /// The question for a name's addresses.
+#[inline(never)]
 pub(crate) fn question(id: u16, name: &str, kind: Kind) -> Vec<u8> {
     let mut message = Vec::with_capacity(HEADER + name.len() + 6);
-    message.extend(id.to_be_bytes());
     // A standard query, recursion desired, one question.
-    message.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    let [high, low] = id.to_be_bytes();
+    message.extend_from_slice(&[high, low, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     for label in name.strip_suffix('.').unwrap_or(name).split('.') {
         message.push(label.len() as u8);
-        message.extend(label.as_bytes());
+        message.extend_from_slice(label.as_bytes());
     }
-    message.extend([0, 0, kind as u8, 0, CLASS_IN as u8]);
+    message.extend_from_slice(&[0, 0, kind as u8, 0, CLASS_IN as u8]);
     message
 }
 

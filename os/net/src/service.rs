@@ -76,13 +76,6 @@ impl Service {
         if allows(&self.policy.lock()) { Ok(()) } else { Err(EACCES) }
     }
 
-    /// A datagram to an address of its own: from a port that is open to strangers anybody may be answered.
-    fn may_send(&self, inet: &Inet, socket: SocketId, to: Option<SocketAddr>) -> Result<(), Error> {
-        let Some(to) = to.filter(|_| inet.kind(socket) == Ok(Kind::Datagram)) else { return Ok(()) };
-        let port = inet.local(socket)?.port();
-        self.allowed(|policy| policy.may_listen(Protocol::Udp, port) || policy.may_connect(Protocol::Udp, to))
-    }
-
     fn world(&self) -> World<'static> {
         world(self.frames)
     }
@@ -158,13 +151,11 @@ impl Stack for Service {
     }
 
     fn send(&self, socket: SocketId, bytes: &[u8], to: Option<SocketAddr>) -> Result<usize, Error> {
-        let mut inet = self.inet.lock();
-        self.may_send(&inet, socket, to)?;
-        inet.send(self.world(), socket, bytes, to)
+        self.send_with(socket, bytes, to, &Ancillary::default())
     }
 
     fn receive(&self, socket: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
-        self.inet.lock().receive(socket, buffer, peek)
+        self.receive_with(socket, buffer, peek).map(|(received, _)| received)
     }
 
     fn send_with(
@@ -175,7 +166,11 @@ impl Stack for Service {
         ancillary: &Ancillary,
     ) -> Result<usize, Error> {
         let mut inet = self.inet.lock();
-        self.may_send(&inet, socket, to)?;
+        // A datagram to an address of its own: from a port that is open to strangers anybody may be answered.
+        if let Some(to) = to.filter(|_| inet.kind(socket) == Ok(Kind::Datagram)) {
+            let port = inet.local(socket)?.port();
+            self.allowed(|policy| policy.may_listen(Protocol::Udp, port) || policy.may_connect(Protocol::Udp, to))?;
+        }
         inet.send_with(self.world(), socket, bytes, to, ancillary)
     }
 

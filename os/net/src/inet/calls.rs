@@ -48,6 +48,8 @@ impl Inet {
         self.accept_from(number)
     }
 
+    /// [`Inet::send_with`] of nothing else.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn send(
         &mut self,
         world: World<'_>,
@@ -55,11 +57,7 @@ impl Inet {
         bytes: &[u8],
         to: Option<SocketAddr>,
     ) -> Result<usize, Error> {
-        let number = self.number(id)?;
-        match self.sockets.get(number).map(|s| s.kind) {
-            Some(Kind::Datagram) => self.send_datagram(world, number, bytes, to),
-            _ => self.send_stream(world, number, bytes),
-        }
+        self.send_with(world, id, bytes, to, &Ancillary::default())
     }
 
     pub(crate) fn send_with(
@@ -77,6 +75,8 @@ impl Inet {
         }
     }
 
+    /// [`Inet::receive_with`] without what came along.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn receive(&mut self, id: SocketId, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
         self.receive_with(id, buffer, peek).map(|(received, _)| received)
     }

@@ -37,6 +37,7 @@ impl Configuration {
 
 impl Inet {
     /// Where names are asked for, in order.
+    #[inline(never)]
     pub(super) fn name_servers(&self) -> Vec<IpAddr> {
         self.configuration.name_servers.iter().copied().chain(self.ip.name_servers()).collect()
     }

@@ -24,6 +24,17 @@ const JOINED: usize = 64;
 /// Datagrams that are gathered while more are there to be answered.
 const BURST: u32 = 32;
 
+/// How a datagram is to leave.
+struct Departure {
+    outgoing: Outgoing,
+    /// From, to.
+    ports: (u16, u16),
+    /// Others wait to be received, and maybe answered.
+    more: bool,
+    /// `IP_PMTUDISC_*`.
+    discovery: u32,
+}
+
 impl Datagram {
     pub(super) fn new(internal: bool) -> Self {
         Self {
@@ -87,7 +98,7 @@ impl Inet {
         ancillary: &Ancillary,
     ) -> Result<usize, Error> {
         self.bind_any(number)?;
-        let (outgoing, ports, (more, discovery)) = self.prepare(number, to, ancillary)?;
+        let Departure { outgoing, ports, more, discovery } = self.prepare(number, to, ancillary)?;
         let size = match ancillary.segment {
             0 => bytes.len(),
             segment => segment.into(),
@@ -119,13 +130,8 @@ impl Inet {
         mtu - 8 - if to.is_ipv4() { 20 } else { 40 }
     }
 
-    /// How a datagram is to leave: its headers, its ports, whether others wait to be answered, and `IP_MTU_DISCOVER`.
-    fn prepare(
-        &mut self,
-        number: u32,
-        to: Option<SocketAddr>,
-        ancillary: &Ancillary,
-    ) -> Result<(Outgoing, (u16, u16), (bool, u32)), Error> {
+    /// How a datagram is to leave.
+    fn prepare(&mut self, number: u32, to: Option<SocketAddr>, ancillary: &Ancillary) -> Result<Departure, Error> {
         let Some(socket) = self.sockets.get_mut(number) else { return Err(EINVAL) };
         if let Some(errno) = socket.error.take() {
             return Err(Error::Errno(errno));
@@ -164,7 +170,8 @@ impl Inet {
             is_probe: options.mtu_discover == 3,
             ..Outgoing::new(source, to.ip(), UDP, (options.hop_limit as u8).max(1))
         };
-        Ok((outgoing, (local.map_or(0, |l| l.port()), to.port()), (more, options.mtu_discover)))
+        let ports = (local.map_or(0, |l| l.port()), to.port());
+        Ok(Departure { outgoing, ports, more, discovery: options.mtu_discover })
     }
 
     /// One datagram into the link.
@@ -219,9 +226,8 @@ impl Inet {
             };
         };
         let (from, to, class, segment) = (*from, *to, *class, bytes.len());
-        let outward = |address| super::socket::outward(family, address);
-        let local = Some(outward(SocketAddr::new(to, 0)).ip());
-        let mut ancillary = Ancillary { class: Some(class), local, segment: 0 };
+        let local = super::socket::outward(family, SocketAddr::new(to, 0)).ip();
+        let mut ancillary = Ancillary { class: Some(class), local: Some(local), segment: 0 };
         let mut length = segment.min(buffer.len());
         buffer[..length].copy_from_slice(&bytes[..length]);
         if !peek {
@@ -238,7 +244,8 @@ impl Inet {
             ancillary.segment = segment as u16;
             datagram.take();
         }
-        let received = Received { length, full_length: length.max(segment), from: Some(outward(from)) };
+        let received =
+            Received { length, full_length: length.max(segment), from: Some(super::socket::outward(family, from)) };
         Ok((received, ancillary))
     }
 

@@ -57,16 +57,12 @@ struct Part {
     id: u16,
     /// The server's word, once it is known.
     found: Option<Vec<IpAddr>>,
-    stream: Stream,
-}
-
-/// An answer that is too long for a datagram.
-enum Stream {
-    None,
-    /// This server has one.
-    Wanted(IpAddr),
-    /// It is asked over this socket: whether the question was sent, and what has come.
-    Asked(u32, bool, Vec<u8>),
+    /// This server has an answer that is too long for a datagram.
+    wanted: Option<IpAddr>,
+    /// The stream on which it is asked, whether the question was sent, and what has come.
+    stream: Option<u32>,
+    is_sent: bool,
+    bytes: Vec<u8>,
 }
 
 impl Resolver {
@@ -102,7 +98,10 @@ impl Inet {
             kind,
             id,
             found: family.filter(|family| *family != of).map(|_| Vec::new()),
-            stream: Stream::None,
+            wanted: None,
+            stream: None,
+            is_sent: false,
+            bytes: Vec::new(),
         };
         let four = part(Kind::A, word as u16 & !1, Family::V4);
         let six = part(Kind::Aaaa, (word >> 16) as u16 | 1, Family::V6);
@@ -123,48 +122,41 @@ impl Inet {
     /// Asks, asks again, and gives up; true if anything was due.
     pub(super) fn resolve_due(&mut self, world: World<'_>) -> bool {
         let mut any = false;
-        let mut at = 0;
-        while at < self.resolver.questions.len() {
-            any |= self.streams_due(world, at);
-            let question = &self.resolver.questions[at];
-            let is_known = question.parts.iter().all(|part| part.found.is_some());
-            let is_due = question.due <= world.now;
-            if !is_known && !is_due {
-                at += 1;
-                continue;
+        for mut question in core::mem::take(&mut self.resolver.questions) {
+            let mut is_known = true;
+            let mut is_found = false;
+            for number in 0..question.parts.len() {
+                any |= self.carry_on(world, &mut question, number);
+                let found = &question.parts[number].found;
+                is_known &= found.is_some();
+                is_found |= found.as_ref().is_some_and(|found| !found.is_empty());
             }
-            any = true;
-            let is_found = question.parts.iter().flat_map(|part| &part.found).any(|found| !found.is_empty());
-            if is_known || is_found || question.tries >= TRIES.max(self.name_servers().len()) {
-                let question = self.resolver.questions.swap_remove(at);
+            let is_due = question.due <= world.now;
+            any |= is_known || is_due;
+            let is_over = is_found || question.tries >= TRIES.max(self.name_servers().len());
+            if is_known || is_due && is_over {
                 self.finish(world, question);
                 continue;
             }
-            self.ask(world, at);
-            at += 1;
+            if is_due {
+                self.ask(world, &mut question);
+            }
+            self.resolver.questions.push(question);
         }
         any
     }
 
-    fn ask(&mut self, world: World<'_>, at: usize) {
+    fn ask(&mut self, world: World<'_>, question: &mut Question) {
         let servers = self.name_servers();
-        let question = &mut self.resolver.questions[at];
         let server = servers.get(question.tries % servers.len().max(1)).copied();
         question.tries += 1;
         question.due = world.now + PATIENCE;
-        let number = question.socket;
-        for kind in 0..question.parts.len() {
-            let question = &mut self.resolver.questions[at];
-            let part = &mut question.parts[kind];
-            if part.found.is_some() {
-                continue;
-            }
-            let stream = core::mem::replace(&mut part.stream, Stream::None);
-            let packet = dns::question(part.id, &question.name, part.kind);
-            self.drop_stream(world, stream);
+        for part in question.parts.iter_mut().filter(|part| part.found.is_none()) {
+            self.drop_stream(world, part);
             if let Some(server) = server {
+                let packet = dns::question(part.id, &question.name, part.kind);
                 // What cannot be sent now is asked again later.
-                let _ = self.send_datagram(world, number, &packet, Some(SocketAddr::new(server, PORT)));
+                let _ = self.send_datagram(world, question.socket, &packet, Some(SocketAddr::new(server, PORT)));
             }
         }
     }
@@ -181,7 +173,7 @@ impl Inet {
                 Reply::Unrelated => continue,
                 // Another server may know.
                 Reply::Failed => question.due = Instant::ZERO,
-                Reply::Truncated if matches!(part.stream, Stream::None) => part.stream = Stream::Wanted(from.ip()),
+                Reply::Truncated if part.stream.is_none() => part.wanted = Some(from.ip()),
                 Reply::Truncated => {}
                 Reply::Addresses(addresses) => part.found = Some(addresses),
             }
@@ -189,37 +181,54 @@ impl Inet {
         }
     }
 
-    /// Lets the streams of a question go on; true if one did.
-    fn streams_due(&mut self, world: World<'_>, at: usize) -> bool {
-        let mut any = false;
-        for number in 0..self.resolver.questions[at].parts.len() {
-            let question = &mut self.resolver.questions[at];
-            let part = &mut question.parts[number];
-            let stream = match core::mem::replace(&mut part.stream, Stream::None) {
-                Stream::None => continue,
-                Stream::Wanted(server) => {
-                    any = true;
-                    // The server has answered, and now has its time once more.
-                    question.due = world.now + PATIENCE;
-                    self.open_stream(world, server)
-                }
-                asked => Some(asked),
-            };
-            let stream = stream.and_then(|stream| self.carry_on(world, at, number, stream));
-            let part = &mut self.resolver.questions[at].parts[number];
-            match stream {
-                Some(stream) => part.stream = stream,
-                None => any = true,
+    /// Lets the stream of a question go on: connects it, sends the question, takes the answer (RFC 1035 §4.2.2: two bytes of
+    /// length before each). Where it ends without an answer, the next server is due. True if anything came of it.
+    fn carry_on(&mut self, world: World<'_>, question: &mut Question, number: usize) -> bool {
+        let part = &mut question.parts[number];
+        if let Some(server) = part.wanted.take() {
+            // The server has answered, and now has its time once more.
+            question.due = world.now + PATIENCE;
+            part.stream = self.open_stream(world, server);
+            return true;
+        }
+        let Some(stream) = part.stream else { return false };
+        let mut is_over = false;
+        if !part.is_sent {
+            let message = dns::question(part.id, &question.name, part.kind);
+            let framed = [&(message.len() as u16).to_be_bytes()[..], &message].concat();
+            // It is far shorter than any room that a connection has.
+            match self.send_stream(world, stream, &framed) {
+                Err(Error::WouldBlock) => {}
+                sent => (part.is_sent, is_over) = (true, sent.is_err()),
             }
         }
-        any
+        let mut buffer = [0; 512];
+        while part.is_sent && !is_over {
+            match self.receive_stream(stream, &mut buffer, false) {
+                Ok(got) if got.length > 0 && part.bytes.try_reserve(got.length).is_ok() => {
+                    part.bytes.extend_from_slice(&buffer[..got.length]);
+                    is_over = whole(&part.bytes).is_some();
+                }
+                Err(Error::WouldBlock) => break,
+                _ => is_over = true,
+            }
+        }
+        if is_over {
+            let message = whole(&part.bytes).unwrap_or_default();
+            match dns::reply(message, part.id, &question.name, part.kind) {
+                Reply::Addresses(addresses) => part.found = Some(addresses),
+                _ => question.due = Instant::ZERO,
+            }
+            self.drop_stream(world, part);
+        }
+        is_over
     }
 
-    fn open_stream(&mut self, world: World<'_>, server: IpAddr) -> Option<Stream> {
+    fn open_stream(&mut self, world: World<'_>, server: IpAddr) -> Option<u32> {
         let family = if server.is_ipv4() { Family::V4 } else { Family::V6 };
         let number = self.sockets.insert(Socket::new(family, device::Kind::Stream, Body::Idle))?;
         match self.connect_stream(world, number, SocketAddr::new(server, PORT)) {
-            Err(Error::InProgress) => Some(Stream::Asked(number, false, Vec::new())),
+            Err(Error::InProgress) => Some(number),
             _ => {
                 self.discard(number);
                 None
@@ -227,54 +236,11 @@ impl Inet {
         }
     }
 
-    /// Sends the question, takes the answer (RFC 1035 §4.2.2: two bytes of length before each). `None` once the stream is
-    /// at its end; where that was not an answer, the next server is asked.
-    fn carry_on(&mut self, world: World<'_>, at: usize, number: usize, stream: Stream) -> Option<Stream> {
-        let Stream::Asked(socket, mut is_sent, mut bytes) = stream else { return Some(stream) };
-        let question = &self.resolver.questions[at];
-        let part = &question.parts[number];
-        let mut is_over = false;
-        if !is_sent {
-            let message = dns::question(part.id, &question.name, part.kind);
-            let framed = [&(message.len() as u16).to_be_bytes()[..], &message].concat();
-            match self.send_stream(world, socket, &framed) {
-                // It is far shorter than any room that a connection has.
-                Ok(count) => is_sent = count == framed.len(),
-                Err(Error::WouldBlock) => {}
-                Err(_) => is_over = true,
-            }
-        }
-        let mut buffer = [0; 512];
-        while is_sent && !is_over {
-            match self.receive_stream(socket, &mut buffer, false) {
-                Ok(got) if got.length > 0 && bytes.try_reserve(got.length).is_ok() => {
-                    bytes.extend_from_slice(&buffer[..got.length]);
-                    let is_whole =
-                        |[high, low]: [u8; 2]| bytes.len() >= 2 + usize::from(u16::from_be_bytes([high, low]));
-                    is_over = bytes.first_chunk().copied().is_some_and(is_whole);
-                }
-                Err(Error::WouldBlock) => break,
-                _ => is_over = true,
-            }
-        }
-        if !is_over {
-            return Some(Stream::Asked(socket, is_sent, bytes));
-        }
-        self.drop_stream(world, Stream::Asked(socket, is_sent, Vec::new()));
-        let question = &mut self.resolver.questions[at];
-        let part = &mut question.parts[number];
-        let length = bytes.first_chunk().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
-        let message = bytes.get(2..2 + length).unwrap_or_default();
-        match dns::reply(message, part.id, &question.name, part.kind) {
-            Reply::Addresses(addresses) => part.found = Some(addresses),
-            _ => question.due = Instant::ZERO,
-        }
-        None
-    }
-
-    fn drop_stream(&mut self, world: World<'_>, stream: Stream) {
-        if let Stream::Asked(socket, ..) = stream {
-            self.close_stream(world, socket);
+    #[inline(never)]
+    fn drop_stream(&mut self, world: World<'_>, part: &mut Part) {
+        (part.wanted, part.is_sent, part.bytes) = (None, false, Vec::new());
+        if let Some(stream) = part.stream.take() {
+            self.close_stream(world, stream);
         }
     }
 
@@ -283,16 +249,16 @@ impl Inet {
         preference(self.ip.source(address).filter(|_| self.ip.reaches(address)), address)
     }
 
-    fn finish(&mut self, world: World<'_>, question: Question) {
+    fn finish(&mut self, world: World<'_>, mut question: Question) {
         let is_known = question.parts.iter().all(|part| part.found.is_some());
         let mut addresses: Vec<IpAddr> = Vec::new();
-        for part in question.parts {
-            for address in part.found.unwrap_or_default() {
+        for part in &mut question.parts {
+            self.drop_stream(world, part);
+            for address in part.found.take().unwrap_or_default() {
                 let is_before = |known: &&IpAddr| self.preference(**known) <= self.preference(address);
                 let at = addresses.iter().take_while(is_before).count();
                 addresses.insert(at, address);
             }
-            self.drop_stream(world, part.stream);
         }
         *question.answer.lock() = Some(match is_known {
             _ if !addresses.is_empty() => Ok(addresses),
@@ -302,6 +268,12 @@ impl Inet {
         self.discard(question.socket);
         question.watch.changed();
     }
+}
+
+/// The message behind its length, once all of it has come.
+fn whole(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length)))
 }
 
 /// What is less is to be tried first (RFC 6724 §6, as far as one interface goes): rule 1, what can be reached, so that there

@@ -267,6 +267,7 @@ impl Datagram {
 }
 
 /// See [`Socket::outward`].
+#[inline(never)]
 pub(super) fn outward(family: Family, address: SocketAddr) -> SocketAddr {
     match (family, address) {
         (Family::V6, SocketAddr::V4(v4)) => SocketAddr::new(IpAddr::V6(v4.ip().to_ipv6_mapped()), v4.port()),
