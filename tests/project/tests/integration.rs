@@ -27,7 +27,7 @@ fn the_package_s_files_are_where_they_are() {
     assert_eq!(fs::canonicalize("words/../Cargo.toml").unwrap(), folder.join("Cargo.toml"));
     let mut names: Vec<_> = fs::read_dir("tests").unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["aborts.rs", "exits.rs", "integration.rs", "own.rs"]);
+    assert_eq!(names, ["aborts.rs", "exits.rs", "integration.rs", "names.rs", "own.rs"]);
     std::env::set_current_dir("words/src").unwrap();
     assert!(Path::new("lib.rs").is_file());
     std::env::set_current_dir(folder).unwrap();

@@ -15,10 +15,7 @@ pub(super) fn source(folder: &Path, subject: &Subject) -> Result<PathBuf> {
     let copy = own.join(format!("{}-{}", subject.name, subject.version));
     let mark = own.join("prepared");
     // Not the causes: fresh sources are compiled anew.
-    let wanted = format!(
-        "{} {} {:?} {:?} {:?}",
-        subject.version, subject.checksum, subject.without, subject.with, subject.programs
-    );
+    let wanted = format!("{} {} {:?} {:?}", subject.version, subject.checksum, subject.without, subject.with);
     if fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
         return Ok(copy);
     }
@@ -104,9 +101,6 @@ fn prepare(folder: &Path, subject: &Subject) -> Result<()> {
     }
     for (name, version) in &subject.with {
         text.push_str(&format!("\n[dev-dependencies.{name}]\nversion = \"{version}\"\n"));
-    }
-    for (name, file) in &subject.programs {
-        text.push_str(&format!("\n[[test]]\nname = \"{name}\"\npath = \"{file}\"\n"));
     }
     text.push_str(&format!("\n[patch.crates-io]\n{} = {{ path = \".\" }}\n", subject.name));
     fs::write(&cargo_toml, text)?;

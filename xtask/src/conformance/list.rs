@@ -43,9 +43,6 @@ pub(super) struct Subject {
     /// repository, which cargo leaves out of what it publishes.
     #[serde(default)]
     pub(super) with: BTreeMap<String, String>,
-    /// Test programs whose sources the package has and its Cargo.toml does not name: names and files.
-    #[serde(default)]
-    pub(super) programs: BTreeMap<String, String>,
     /// Does the package carry no tests, as crates.io gives it? Its sources are searched for some, and none is run.
     #[serde(default)]
     pub(super) carries_no_tests: bool,

@@ -149,10 +149,6 @@ fn section(subject: &Subject, comparison: &Comparison) -> Result<String> {
         let names: Vec<&str> = subject.with.keys().map(String::as_str).collect();
         write!(text, "; with the development dependencies {}, which the package does not name", names.join(", "))?;
     }
-    if !subject.programs.is_empty() {
-        let files: Vec<&str> = subject.programs.values().map(String::as_str).collect();
-        write!(text, "; with {}, which its Cargo.toml does not name", files.join(", "))?;
-    }
     if timed.0 < timed.1 {
         write!(text, "; times of {} of {} programs", timed.0, timed.1)?;
     }
