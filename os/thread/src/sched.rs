@@ -71,6 +71,7 @@ impl Sched {
     }
 
     /// Lets those go on whose deadline has passed; were there any?
+    #[inline(never)]
     fn fire(&mut self, now: u64) -> bool {
         let mut any = false;
         while let Some(thread) = self.timers.take_due(now) {
@@ -104,7 +105,16 @@ impl Sched {
         busy
     }
 
+    /// The running thread gives the CPU up by itself.
+    #[inline]
+    fn leave(&mut self, this: &Inner) {
+        if !this.turn.is_plain() {
+            self.ready.settle(&this.turn, clock::monotonic_ns());
+        }
+    }
+
     /// Has ticks come close if the first deadline is nearer than a slice, otherwise no closer than slices.
+    #[inline(never)]
     fn tick_by_deadline(&self, now: u64) {
         let near = self.timers.first().is_some_and(|first| first < now + SLICE_NS);
         let wanted = if near { TICK_NS } else { SLICE_NS };
@@ -237,7 +247,7 @@ pub fn exit(result: usize) -> ! {
     {
         let mut sched = SCHED.lock();
         sched.live -= 1;
-        sched.ready.leave(this, clock::monotonic_ns);
+        sched.leave(this);
         this.state.store(DEAD, Ordering::Relaxed);
     }
     DEAD_THREAD.store(core::ptr::from_ref(this).cast_mut(), Ordering::Relaxed);
@@ -273,7 +283,7 @@ pub fn park(deadline_ns: Option<u64>) -> Wake {
         } else if deadline_ns.is_some_and(|d| d <= clock::monotonic_ns()) {
             Some(Wake::TimedOut)
         } else {
-            sched.ready.leave(this, clock::monotonic_ns);
+            sched.leave(this);
             this.state.store(PARKED, Ordering::Relaxed);
             this.timed_out.store(false, Ordering::Relaxed);
             if let Some(deadline) = deadline_ns {
@@ -305,7 +315,7 @@ pub fn yield_now() {
     cpu::mask();
     {
         let mut sched = SCHED.lock();
-        sched.ready.leave(this, clock::monotonic_ns);
+        sched.leave(this);
         this.state.store(READY, Ordering::Relaxed);
         sched.ready.push(core::ptr::from_ref(this).cast_mut(), false);
     }
@@ -320,7 +330,7 @@ pub(crate) fn stand_back() {
     {
         let mut sched = SCHED.lock();
         this.state.store(READY, Ordering::Relaxed);
-        sched.ready.leave(this, clock::monotonic_ns);
+        sched.leave(this);
         let first = sched.ready.pop(clock::monotonic_ns);
         sched.ready.push(core::ptr::from_ref(this).cast_mut(), true);
         if !first.is_null() {
