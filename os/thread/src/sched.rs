@@ -168,25 +168,22 @@ pub fn slot(index: usize) -> &'static AtomicUsize {
 pub fn start(main: fn() -> !) -> ! {
     let boot = &machine::boot().stack;
     let stack = boot.address.0 as usize..(boot.address.0 + boot.length) as usize;
-    let Some(block) = Block::first(stack) else { too_small() };
+    let Some(block) = Block::first(stack) else {
+        gate::log(b"the machine's memory is too small to start a thread; give it more\n");
+        gate::exit(abi::vcpu::STATUS_OUT_OF_MEMORY);
+    };
     let control = block.control.as_ptr();
     // SAFETY: nobody uses the block yet; thread-local storage must stand before anything allocates.
     unsafe {
         block.set_up(core::ptr::null(), None);
         context::adopt(&raw mut (*control).context);
     }
-    let Ok(inner) = Inner::new(b"main", |_| 0, 0, block, RUNNING) else { too_small() };
-    let thread = Arc::into_raw(inner);
+    let thread = Arc::into_raw(Inner::new(b"main", |_| 0, 0, block, RUNNING));
     // SAFETY: the running thread's own control block.
     unsafe { (*control).thread = thread };
     SCHED.lock().live = 1;
     cpu::unmask();
     main()
-}
-
-fn too_small() -> ! {
-    gate::log(b"the machine's memory is too small to start a thread; give it more\n");
-    gate::exit(abi::vcpu::STATUS_OUT_OF_MEMORY)
 }
 
 /// Starts a thread.
@@ -214,10 +211,16 @@ pub(crate) fn spawn_system(spawn: Spawn<'_>) -> Result<Thread, SpawnError> {
 fn create(spawn: Spawn<'_>) -> Result<Thread, SpawnError> {
     reap();
     let block = Block::new(spawn.stack_size).ok_or(SpawnError::NoMemory)?;
-    let inner = Inner::new(spawn.name, spawn.entry, spawn.argument, block, READY).map_err(|block| {
+    // Nobody comes in between: what there was room for is there.
+    cpu::mask();
+    let inner = if memory::has_spare() {
+        Ok(Inner::new(spawn.name, spawn.entry, spawn.argument, block, READY))
+    } else {
         block.release();
-        SpawnError::NoMemory
-    })?;
+        Err(SpawnError::NoMemory)
+    };
+    cpu::unmask();
+    let inner = inner?;
     // The thread's own reference, which `reap` gives up.
     let own = Arc::into_raw(inner.clone());
     // SAFETY: the block is new, and nobody runs on it.
