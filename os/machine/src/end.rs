@@ -42,15 +42,20 @@ pub fn without_memory() -> ! {
     crate::gate::exit(abi::vcpu::STATUS_OUT_OF_MEMORY)
 }
 
-/// The library OS waits for itself: whatever it was doing under a lock of its own has called the program, most likely with
-/// the news that there is no memory, and that wants the same lock. It would never end.
+/// On an only CPU, a lock is wanted that is held. While the machine ends it is taken all the same. Otherwise whoever holds it
+/// has called the program, most likely with the news that there is no memory, and that wants the same lock: it would never
+/// end.
 #[cold]
-pub fn deadlocked() -> ! {
+#[inline(never)]
+pub fn locked_twice() {
+    if ending() {
+        return;
+    }
     if is_out_of_memory() {
         without_memory();
     }
     run_hooks();
-    crate::gate::log(b"the library OS waits for a lock of its own: a bug in Ampoule\n");
+    crate::gate::log(b"the library OS waits for its own lock: a bug in Ampoule\n");
     crate::gate::exit(abi::vcpu::STATUS_ABORT)
 }
 

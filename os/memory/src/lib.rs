@@ -15,7 +15,7 @@ mod runs;
 mod shared;
 
 pub use admission::{Admission, Promise};
-pub use room::{has_spare, try_arc, try_box};
+pub use room::{has_spare, try_box};
 pub use shared::Shared;
 
 /// How much is left for whoever asks next, in bytes: free pages, and what the heap holds that nobody uses (a heap that has

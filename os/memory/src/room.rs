@@ -1,13 +1,11 @@
 //! Asking before taking: for calls that owe their caller an error when there is no memory.
 //!
-//! Rust's own `Box::new` and `Arc::new` end the program then, which is right for a program and wrong for a call that POSIX
+//! Rust's own `Box::new` ends the program then, which is right for a program and wrong for a call that POSIX
 //! gives an errno.
 
 use crate::{heap, pages};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::alloc::Layout;
-use core::sync::atomic::AtomicUsize;
 
 /// What is thought to be enough for one call's small pieces together, in bytes: a socket with its first buffers takes less.
 const SPARE: usize = 16 << 10;
@@ -41,18 +39,6 @@ pub fn try_box<T>(value: T) -> Option<Box<T>> {
     })
 }
 
-/// [`Arc::new`], or `None` where it would end the machine.
-pub fn try_arc<T>(value: T) -> Option<Arc<T>> {
-    /// As std lays it out: two counts, then the value.
-    #[repr(C)]
-    struct Counted<T>(AtomicUsize, AtomicUsize, T);
-    machine::cpu::mask();
-    // Nobody comes in between: what was there for the first question is there for the second.
-    let arc = fits(Layout::new::<Counted<T>>()).then(|| Arc::new(value));
-    machine::cpu::unmask();
-    arc
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,7 +47,6 @@ mod tests {
     fn what_fits_is_made_and_what_does_not_is_refused() {
         assert!(has_spare());
         assert_eq!(try_box(5).as_deref(), Some(&5));
-        assert_eq!(try_arc([7u8; 3000]).as_deref(), Some(&[7u8; 3000]));
         assert!(!fits(Layout::new::<[u8; 1 << 40]>()));
     }
 }

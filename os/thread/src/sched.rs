@@ -71,6 +71,7 @@ impl Sched {
     }
 
     /// Lets those go on whose deadline has passed; were there any?
+    #[inline(never)]
     fn fire(&mut self, now: u64) -> bool {
         let mut any = false;
         while let Some(thread) = self.timers.take_due(now) {
@@ -104,7 +105,16 @@ impl Sched {
         busy
     }
 
+    /// The running thread gives the CPU up by itself.
+    #[inline]
+    fn leave(&mut self, this: &Inner) {
+        if !this.turn.is_plain() {
+            self.ready.settle(&this.turn, clock::monotonic_ns());
+        }
+    }
+
     /// Has ticks come close if the first deadline is nearer than a slice, otherwise no closer than slices.
+    #[inline(never)]
     fn tick_by_deadline(&self, now: u64) {
         let near = self.timers.first().is_some_and(|first| first < now + SLICE_NS);
         let wanted = if near { TICK_NS } else { SLICE_NS };
@@ -158,25 +168,22 @@ pub fn slot(index: usize) -> &'static AtomicUsize {
 pub fn start(main: fn() -> !) -> ! {
     let boot = &machine::boot().stack;
     let stack = boot.address.0 as usize..(boot.address.0 + boot.length) as usize;
-    let Some(block) = Block::first(stack) else { too_small() };
+    let Some(block) = Block::first(stack) else {
+        gate::log(b"the machine's memory is too small to start a thread; give it more\n");
+        gate::exit(abi::vcpu::STATUS_OUT_OF_MEMORY);
+    };
     let control = block.control.as_ptr();
     // SAFETY: nobody uses the block yet; thread-local storage must stand before anything allocates.
     unsafe {
         block.set_up(core::ptr::null(), None);
         context::adopt(&raw mut (*control).context);
     }
-    let Ok(inner) = Inner::new(b"main", |_| 0, 0, block, RUNNING) else { too_small() };
-    let thread = Arc::into_raw(inner);
+    let thread = Arc::into_raw(Inner::new(b"main", |_| 0, 0, block, RUNNING));
     // SAFETY: the running thread's own control block.
     unsafe { (*control).thread = thread };
     SCHED.lock().live = 1;
     cpu::unmask();
     main()
-}
-
-fn too_small() -> ! {
-    gate::log(b"the machine's memory is too small to start a thread; give it more\n");
-    gate::exit(abi::vcpu::STATUS_OUT_OF_MEMORY)
 }
 
 /// Starts a thread.
@@ -204,10 +211,16 @@ pub(crate) fn spawn_system(spawn: Spawn<'_>) -> Result<Thread, SpawnError> {
 fn create(spawn: Spawn<'_>) -> Result<Thread, SpawnError> {
     reap();
     let block = Block::new(spawn.stack_size).ok_or(SpawnError::NoMemory)?;
-    let inner = Inner::new(spawn.name, spawn.entry, spawn.argument, block, READY).map_err(|block| {
+    // Nobody comes in between: what there was room for is there.
+    cpu::mask();
+    let inner = if memory::has_spare() {
+        Ok(Inner::new(spawn.name, spawn.entry, spawn.argument, block, READY))
+    } else {
         block.release();
-        SpawnError::NoMemory
-    })?;
+        Err(SpawnError::NoMemory)
+    };
+    cpu::unmask();
+    let inner = inner?;
     // The thread's own reference, which `reap` gives up.
     let own = Arc::into_raw(inner.clone());
     // SAFETY: the block is new, and nobody runs on it.
@@ -237,7 +250,7 @@ pub fn exit(result: usize) -> ! {
     {
         let mut sched = SCHED.lock();
         sched.live -= 1;
-        sched.ready.leave(this, clock::monotonic_ns);
+        sched.leave(this);
         this.state.store(DEAD, Ordering::Relaxed);
     }
     DEAD_THREAD.store(core::ptr::from_ref(this).cast_mut(), Ordering::Relaxed);
@@ -273,7 +286,7 @@ pub fn park(deadline_ns: Option<u64>) -> Wake {
         } else if deadline_ns.is_some_and(|d| d <= clock::monotonic_ns()) {
             Some(Wake::TimedOut)
         } else {
-            sched.ready.leave(this, clock::monotonic_ns);
+            sched.leave(this);
             this.state.store(PARKED, Ordering::Relaxed);
             this.timed_out.store(false, Ordering::Relaxed);
             if let Some(deadline) = deadline_ns {
@@ -305,7 +318,7 @@ pub fn yield_now() {
     cpu::mask();
     {
         let mut sched = SCHED.lock();
-        sched.ready.leave(this, clock::monotonic_ns);
+        sched.leave(this);
         this.state.store(READY, Ordering::Relaxed);
         sched.ready.push(core::ptr::from_ref(this).cast_mut(), false);
     }
@@ -320,7 +333,7 @@ pub(crate) fn stand_back() {
     {
         let mut sched = SCHED.lock();
         this.state.store(READY, Ordering::Relaxed);
-        sched.ready.leave(this, clock::monotonic_ns);
+        sched.leave(this);
         let first = sched.ready.pop(clock::monotonic_ns);
         sched.ready.push(core::ptr::from_ref(this).cast_mut(), true);
         if !first.is_null() {

@@ -62,22 +62,15 @@ impl Runnable for Inner {
 pub struct Thread(pub(crate) Arc<Inner>);
 
 impl Inner {
-    /// Gives the block back if there is no memory for the rest.
-    pub(crate) fn new(
-        name: &[u8],
-        entry: fn(usize) -> usize,
-        argument: usize,
-        block: Block,
-        state: u8,
-    ) -> Result<Arc<Inner>, Block> {
+    pub(crate) fn new(name: &[u8], entry: fn(usize) -> usize, argument: usize, block: Block, state: u8) -> Arc<Inner> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let stack = (block.stack.start, block.stack.len());
-        let inner = memory::try_arc(Inner {
+        Arc::new(Inner {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: SpinLock::new(name_array(name)),
             entry,
             argument,
-            block: UnsafeCell::new(None),
+            block: UnsafeCell::new(Some(block)),
             stack,
             state: AtomicU8::new(state),
             token: AtomicBool::new(false),
@@ -89,11 +82,7 @@ impl Inner {
             done: AtomicBool::new(false),
             result: AtomicUsize::new(0),
             joiners: WaitQueue::new(),
-        });
-        let Some(inner) = inner else { return Err(block) };
-        // SAFETY: nobody else knows it yet.
-        unsafe { *inner.block.get() = Some(block) };
-        Ok(inner)
+        })
     }
 }
 

@@ -60,6 +60,12 @@ impl<T> Turn<T> {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.rank.load(Relaxed) == PLAIN
+    }
+
+    #[inline]
     pub(crate) fn is_busy(&self) -> bool {
         self.rank.load(Relaxed) == BUSY
     }
@@ -171,22 +177,21 @@ impl<T: Runnable> Turns<T> {
         if self.fast.first.is_null() || self.ahead >= SLICE && !self.plain.first.is_null() {
             return self.plain.pop();
         }
-        let thread = self.fast.pop();
-        turn(thread).since.store(now(), Relaxed);
-        thread
-    }
-
-    /// The running thread gives the CPU up by itself.
-    #[inline]
-    pub(crate) fn leave(&mut self, thread: &T, now: impl FnOnce() -> u64) {
-        if thread.turn().rank.load(Relaxed) != PLAIN {
-            self.settle(thread.turn(), now());
-        }
+        self.pop_fast(now())
     }
 
     #[cold]
     #[inline(never)]
-    fn settle(&mut self, turn: &Turn<T>, now: u64) {
+    fn pop_fast(&mut self, now: u64) -> *mut T {
+        let thread = self.fast.pop();
+        turn(thread).since.store(now, Relaxed);
+        thread
+    }
+
+    /// A running thread that is not plain gives the CPU up by itself.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn settle(&mut self, turn: &Turn<T>, now: u64) {
         let busy = turn.rank.swap(PLAIN, Relaxed) == BUSY;
         let from = if busy { self.ticked } else { turn.since.load(Relaxed) };
         let ran = (now.saturating_sub(from) as i64).clamp(0, SLICE);

@@ -65,7 +65,7 @@ fn simulate(threads: &mut [Thread], tick: u64, length: u64) {
         one.left = if one.rest == 0 { 0 } else { one.left - (until - now) };
         now = until;
         if one.rest != 0 && one.left == 0 {
-            turns.leave(one, || now);
+            leave(&mut turns, one, now);
             (one.wakes, one.left) = (Some(now + one.rest), one.work);
             wake(&mut turns, now);
             running = turns.pop(|| now);
@@ -77,6 +77,13 @@ fn simulate(threads: &mut [Thread], tick: u64, length: u64) {
                 running = turns.tick(running, now);
             }
         }
+    }
+}
+
+/// As the scheduler does it.
+fn leave(turns: &mut Turns<Thread>, thread: &Thread, now: u64) {
+    if !thread.turn.is_plain() {
+        turns.settle(&thread.turn, now);
     }
 }
 
@@ -165,13 +172,13 @@ fn nobody_is_lost() {
             }
             // SAFETY: it points into `threads`.
             2 if !running.is_null() => unsafe {
-                turns.leave(&*running, || now);
+                leave(&mut turns, &*running, now);
                 asleep.push(running);
                 running = null_mut();
             },
             // SAFETY: as above.
             3 if !running.is_null() => unsafe {
-                turns.leave(&*running, || now);
+                leave(&mut turns, &*running, now);
                 turns.push(running, random & 64 != 0);
                 running = null_mut();
             },
