@@ -24,8 +24,8 @@ pub const PARTS: [PartInfo; 11] = [
     part("tcp", "TCP", "one connection: bulk each way, and a byte there and back", 110),
     part("udp", "UDP", "small datagrams there and back", 90),
     part("many", "Many machines", "how many a second, how many at once", 120),
-    part("build", "Time to build", "clean and incremental, image and native program", 240),
-    part("entropy", "Randomness", "the places where things lie, and the seed, over many boots", 50),
+    part("build", "Time to build", "clean and incremental, image and native program", 270),
+    part("entropy", "Randomness", "the places where things lie, and the seed, over many boots", 35),
 ];
 
 const fn part(name: &'static str, title: &'static str, about: &'static str, seconds: u32) -> PartInfo {

@@ -135,7 +135,7 @@ impl Request {
     }
 }
 
-/// Prints a part, keeps it unless it is invalid and a valid one is kept already, and says why it is invalid.
+/// Prints a part, keeps it unless it is invalid and a valid one of its kind is kept already, and says why it is invalid.
 fn keep(results: &mut Results, info: &PartInfo, part: Part, file: &Path, output: &Path) -> Result<Vec<String>> {
     for figure in &part.figures {
         println!("\n{}\n\n{}", figure.title, report::table(figure));
@@ -143,8 +143,8 @@ fn keep(results: &mut Results, info: &PartInfo, part: Part, file: &Path, output:
     eprintln!("  {} took {:.0} s", info.name, part.seconds);
     let faults: Vec<String> = part.faults().into_iter().map(|fault| format!("{}: {fault}", info.name)).collect();
     faults.iter().for_each(|fault| eprintln!("  invalid: {fault}"));
-    let is_kept_valid = results.parts.get(info.name).is_some_and(|kept| kept.faults().is_empty());
-    if !faults.is_empty() && is_kept_valid {
+    let is_better = |kept: &Part| kept.faults().is_empty() && (part.is_quick || !kept.is_quick);
+    if !faults.is_empty() && results.parts.get(info.name).is_some_and(is_better) {
         eprintln!("  what was kept of {} before is valid, and stays", info.name);
         return Ok(faults);
     }

@@ -6,6 +6,8 @@ use crate::sample::Samples;
 pub(super) fn text(value: f64) -> String {
     let digits = match value.abs() {
         v if v >= 99.95 || v == 0.0 => 0,
+        // Most likely it was counted.
+        v if v >= 9.995 && v.fract() == 0.0 => 0,
         v if v >= 9.995 => 1,
         v if v >= 0.9995 => 2,
         _ => 3,
@@ -54,8 +56,8 @@ pub(super) fn times(ratio: f64) -> String {
 mod tests {
     #[test]
     fn as_people_read_them() {
-        let texts = [0.0, 0.0123, 1.0, 28.52, 999.6, 1234.5, 1_234_567.0].map(super::text);
-        assert_eq!(texts, ["0", "0.012", "1.00", "28.5", "1,000", "1,234", "1,234,567"]);
+        let texts = [0.0, 0.0123, 1.0, 12.0, 28.52, 999.6, 1234.5, 1_234_567.0].map(super::text);
+        assert_eq!(texts, ["0", "0.012", "1.00", "12", "28.5", "1,000", "1,234", "1,234,567"]);
         assert_eq!(super::samples(&[1.0, 2.0, 3.0].into_iter().collect()), "2.00 (1.00–3.00)");
         assert_eq!(super::samples(&[890_392.0].into_iter().collect()), "890,392");
         assert_eq!(

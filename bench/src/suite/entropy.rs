@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use std::path::Path;
 
 /// Boots in each place.
-const PLACES: [(Place, usize); 2] = [(Place::Process, 1000), (Place::Microvm, 200)];
+const PLACES: [(Place, usize); 2] = [(Place::Process, 1000), (Place::Microvm, 100)];
 /// What the guest says of itself: the word that its line begins with, and what it is.
 const VALUES: [(&str, &str); 6] = [
     ("image", "where the image lies"),
