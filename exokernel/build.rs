@@ -6,5 +6,7 @@ fn main() {
     for argument in ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,--gc-sections"] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
-    println!("cargo:rustc-link-arg-bins=-Wl,-z,norelro,-z,max-page-size=4096,-T,{folder}/link.ld");
+    println!("cargo:rustc-link-arg-bins=-Wl,-z,norelro,-z,max-page-size=4096");
+    // Not after `-Wl`, which would cut a folder's name at its commas.
+    println!("cargo:rustc-link-arg-bins=-T{folder}/link.ld");
 }
