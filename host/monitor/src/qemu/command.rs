@@ -55,7 +55,7 @@ pub(super) fn arguments(
     if manifest.network.is_some() {
         let rom = if setup.machine == Machine::Q35 { ",romfile=" } else { "" };
         device(format!("virtio-net-{suffix}{modern},netdev=net{rom}"));
-        out.extend(["-netdev".to_owned(), netdev(&options.network, manifest, forwards)]);
+        out.extend(["-netdev".to_owned(), netdev(options, manifest, forwards)]);
         if let Some(path) = &options.pcap {
             let path = path.to_string_lossy().replace(',', ",,");
             out.extend(["-object".to_owned(), format!("filter-dump,id=dump,netdev=net,file={path}")]);
@@ -65,9 +65,13 @@ pub(super) fn arguments(
     out
 }
 
-fn netdev(network: &Network, manifest: &Manifest, forwards: &[Publish]) -> String {
-    match network {
-        Network::Tap(Tap { interface, .. }) => format!("tap,id=net,ifname={interface},script=no,downscript=no"),
+fn netdev(options: &Options, manifest: &Manifest, forwards: &[Publish]) -> String {
+    match &options.network {
+        Network::Tap(Tap { interface, .. }) => {
+            // QEMU before 8.0 writes VIRTIO's header before each frame into the capture, where the interface takes one.
+            let headers = if options.pcap.is_some() { ",vnet_hdr=off" } else { "" };
+            format!("tap,id=net,ifname={interface},script=no,downscript=no{headers}")
+        }
         Network::Own | Network::None => {
             let mut text = "user,id=net".to_owned();
             // A machine that may connect nowhere is kept from doing so here too; forwarded ports still work, but those of
