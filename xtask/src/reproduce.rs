@@ -26,7 +26,7 @@ struct Surroundings {
     zone: &'static str,
     umask: &'static str,
     jobs: String,
-    /// Whether the builder's home is in the copy's folder too, and the files are old.
+    /// Whether the builder has a home of his own, and the files are old.
     is_elsewhere: bool,
     /// Programs, with their arguments, that start the one after them elsewhere.
     starters: Vec<&'static str>,
@@ -62,12 +62,15 @@ pub(crate) fn run(examples: &[&str]) -> Result<()> {
     // One after the other, so that the clock differs by minutes. It cannot be made to differ by more: rustc's allocator waits
     // for itself where libfaketime stands before it.
     let (first, _one) = build(&here, examples)?;
-    let (second, _two) = build(&there, examples)?;
+    let (second, two) = build(&there, examples)?;
     let mut is_same = true;
     for (one, other) in first.iter().zip(&second) {
         for kind in ["img", "debug"] {
             is_same &= compare(&one.with_extension(kind), &other.with_extension(kind))?;
         }
+    }
+    if let Err(error) = std::fs::remove_dir_all(own_home(&two)) {
+        println!("{}: {error}", own_home(&two).display());
     }
     if !is_same {
         bail!("something but the sources gets into the files");
@@ -102,7 +105,7 @@ fn build(around: &Surroundings, examples: &[&str]) -> Result<(Vec<PathBuf>, Copy
         command.env("AMPOULE_SOURCE", copy.folder()).env("CARGO_TARGET_DIR", copy.folder().join("target"));
         command.env("CARGO_BUILD_JOBS", &around.jobs).env("LC_ALL", around.locale).env("LANG", around.locale);
         if around.is_elsewhere {
-            command.envs(home(copy.folder())?);
+            command.envs(home(&own_home(&copy))?);
             date(copy.folder())?;
         }
         command.env("TZ", around.zone).env("USER", around.name).env_remove("SOURCE_DATE_EPOCH");
@@ -128,15 +131,22 @@ fn date(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A home of its own below a folder: Cargo's too, with the packages that were fetched, but under another path.
+/// Where the home of a copy's builder is. Not in the copy: cargo starts the compiler elsewhere for packages that lie in the
+/// workspace's folder, and debug information says where.
+fn own_home(copy: &Copy) -> PathBuf {
+    copy.folder().with_added_extension("home")
+}
+
+/// A home of its own in a folder: Cargo's too, with the packages that were fetched, which it unpacks anew.
 fn home(folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     let usual = std::env::home_dir().context("there is no home")?;
     let folder_of = |variable, below| std::env::var_os(variable).map_or_else(|| usual.join(below), PathBuf::from);
-    let (home, cargo) = (folder.join("home"), folder.join("home/cargo"));
-    std::fs::create_dir_all(&cargo)?;
-    for part in ["registry", "git", "config.toml", "credentials.toml"] {
+    let (home, cargo) = (folder.to_owned(), folder.join("cargo"));
+    std::fs::create_dir_all(cargo.join("registry"))?;
+    // Not what is unpacked: links to it would lead the compiler to the usual home after all.
+    for part in ["registry/cache", "registry/index", "config.toml", "credentials.toml"] {
         let theirs = folder_of("CARGO_HOME", ".cargo").join(part);
-        if theirs.exists() {
+        if theirs.exists() && !cargo.join(part).exists() {
             std::os::unix::fs::symlink(theirs, cargo.join(part))?;
         }
     }

@@ -171,6 +171,8 @@ fn with_everyone_s(folders: Vec<(PathBuf, String)>) -> Result<Vec<(PathBuf, Stri
     all.extend(registries);
     all.extend(folders);
     all.extend(standard_library()?);
+    // One in another has its own name, whichever it is: Cargo's home in the program's folder, or the other way round.
+    all.sort_by_key(|(folder, _)| folder.components().count());
     Ok(all)
 }
 
