@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine as _;
 
 use crate::harness::Verdict;
 
@@ -66,4 +67,15 @@ pub fn open(browser: &Path, page: &Path, is_dark: bool) -> Result<Opened> {
     }
     let console = log.lines().filter(|line| line.contains(":CONSOLE")).map(str::to_owned).collect();
     Ok(Opened { document: std::fs::read_to_string(&document)?, console })
+}
+
+/// What a probe's page has found: the JSON that it leaves, in base64, in its element `result`. Nothing may be on its console.
+pub fn probed(browser: &Path, page: &Path, is_dark: bool) -> Result<serde_json::Value> {
+    let opened = open(browser, page, is_dark)?;
+    ensure!(opened.console.is_empty(), "the browser complains: {:#?}", opened.console);
+    let result = opened.document.split_once("<pre id=\"result\">").and_then(|(_, rest)| rest.split_once("</pre>"));
+    let (result, _) = result.context("the probe is gone")?;
+    let bytes =
+        base64::engine::general_purpose::STANDARD.decode(result).with_context(|| format!("it found {result}"))?;
+    Ok(serde_json::from_slice(&bytes)?)
 }

@@ -19,6 +19,7 @@ pub mod net;
 mod nonsense;
 mod queue;
 pub mod system;
+pub mod text;
 mod traffic;
 
 pub use memory::{OutOfRam, Plain, Ram, bytes_of, value_of};

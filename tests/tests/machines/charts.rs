@@ -7,7 +7,6 @@ use ampoule_tests::browser;
 use ampoule_tests::harness::{Case, Verdict};
 use ampoule_tests::tool;
 use anyhow::{Context, Result, ensure};
-use base64::Engine as _;
 use bench::report::{self, FOLDER, RESULTS};
 use bench::results::Results;
 use serde_json::Value;
@@ -39,10 +38,12 @@ fn look(name: &str, results: &Results) -> Result<Verdict> {
     fs::create_dir_all(&folder)?;
     let page = folder.join("charts.html");
     fs::write(&page, PROBE.replace("PICTURES", &pictures.concat()))?;
-    let looked = [false, true].map(|is_dark| found(&chromium, &page, is_dark));
+    let looked = [false, true].map(|is_dark| browser::probed(&chromium, &page, is_dark));
     fs::remove_dir_all(&folder)?;
     let [day, night] = looked;
     let (day, night) = (day?, night?);
+    let list = |found: &Value| found.as_array().cloned().context("the probe found no list");
+    let (day, night) = (list(&day)?, list(&night)?);
     ensure!(day.len() == pictures.len() && night.len() == pictures.len(), "{} of {}", day.len(), pictures.len());
     for (time, all) in [("day", &day), ("night", &night)] {
         for picture in all {
@@ -51,16 +52,6 @@ fn look(name: &str, results: &Results) -> Result<Verdict> {
     }
     ensure!(day.iter().zip(&night).all(|(day, night)| day["paper"] != night["paper"]), "day and night look alike");
     Ok(Verdict::Passed)
-}
-
-fn found(chromium: &std::path::Path, page: &std::path::Path, is_dark: bool) -> Result<Vec<Value>> {
-    let opened = browser::open(chromium, page, is_dark)?;
-    ensure!(opened.console.is_empty(), "the browser complains: {:#?}", opened.console);
-    let result = opened.document.split_once("<pre id=\"result\">").and_then(|(_, rest)| rest.split_once("</pre>"));
-    let (result, _) = result.context("the probe is gone")?;
-    let bytes =
-        base64::engine::general_purpose::STANDARD.decode(result).with_context(|| format!("it found {result}"))?;
-    Ok(serde_json::from_slice(&bytes)?)
 }
 
 fn check(picture: &Value) -> Result<()> {

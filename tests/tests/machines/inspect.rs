@@ -1,7 +1,7 @@
 //! What `ampoule inspect` tells of real images, and its page in a real browser.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use ampoule_tests::browser;
@@ -256,7 +256,7 @@ fn in_a_browser() -> Result<Verdict> {
     let crates = facts(&web()?)?["contents"]["crates"].as_array().map_or(0, Vec::len);
     let mut backgrounds = Vec::new();
     for is_dark in [false, true] {
-        let found = probe(&chromium, &wrapper, is_dark)?;
+        let found = browser::probed(&chromium, &wrapper, is_dark)?;
         for frame in ["narrow", "wide"] {
             check(&found[frame], crates).with_context(|| format!("{frame}, dark: {is_dark}"))?;
         }
@@ -266,16 +266,6 @@ fn in_a_browser() -> Result<Verdict> {
     }
     ensure!(backgrounds[0] != backgrounds[1], "day and night look alike: {backgrounds:?}");
     Ok(Verdict::Passed)
-}
-
-fn probe(chromium: &Path, wrapper: &Path, is_dark: bool) -> Result<Value> {
-    let opened = browser::open(chromium, wrapper, is_dark)?;
-    ensure!(opened.console.is_empty(), "the browser complains: {:#?}", opened.console);
-    let result = opened.document.split_once("<pre id=\"result\">").and_then(|(_, rest)| rest.split_once("</pre>"));
-    let (result, _) = result.context("the probe is gone")?;
-    let bytes =
-        base64::engine::general_purpose::STANDARD.decode(result).with_context(|| format!("it found {result}"))?;
-    Ok(serde_json::from_slice(&bytes)?)
 }
 
 fn check(found: &Value, crates: usize) -> Result<()> {

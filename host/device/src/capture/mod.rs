@@ -14,6 +14,7 @@ pub mod flows;
 mod packet;
 
 use crate::system;
+use crate::text::Text;
 use core::fmt::Write as _;
 
 /// Bytes of a record's header.
@@ -105,27 +106,12 @@ impl Capture {
 
 /// Says on standard error that nothing more is written.
 fn complain(put: isize) {
-    let mut line = Line { bytes: [0; 128], length: 0 };
+    let mut line = Text::<128>::NEW;
     let _ = match put {
         ..0 => writeln!(line, "ampoule: the capture ends here: it cannot be written any more (error {})", -put),
         _ => writeln!(line, "ampoule: the capture ends here, in the middle of a packet: there is no more room for it"),
     };
     system::write(2, line.bytes.as_ptr(), line.length);
-}
-
-struct Line {
-    bytes: [u8; 128],
-    length: usize,
-}
-
-impl core::fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let room = &mut self.bytes[self.length..];
-        let take = text.len().min(room.len());
-        room[..take].copy_from_slice(&text.as_bytes()[..take]);
-        self.length += take;
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use host_device::console::Console;
 use host_device::hostnet::Hostnet;
 use host_device::net::Net;
 use host_device::system::{self, EpollEvent, errno};
+use host_device::text::Text;
 use host_device::{Nonsense, Served, Traffic};
 
 /// The child's descriptors besides 0, 1 and 2.
@@ -194,7 +195,7 @@ impl<P: Platform> Tender<P> {
         }
         let [entry, main] = self.marks();
         let ns = main.saturating_sub(entry);
-        let mut line = Text { bytes: [0; 512], length: 0 };
+        let mut line = Text::<512>::NEW;
         let _ = line.write_fmt(format_args!("entry to main: {ns} ns\n"));
         if let Some(exits) = self.platform.exits() {
             let _ = line.write_fmt(format_args!("exits: {exits}\n"));
@@ -440,22 +441,6 @@ impl<P: Platform> Tender<P> {
             return Err(GateError::BadAddress);
         }
         self.upcall = Upcall { entry, critical_start, critical_end, ..self.upcall };
-        Ok(())
-    }
-}
-
-/// A piece of text on the stack; what does not fit is cut off.
-struct Text {
-    bytes: [u8; 512],
-    length: usize,
-}
-
-impl core::fmt::Write for Text {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let room = &mut self.bytes[self.length..];
-        let take = text.len().min(room.len());
-        room[..take].copy_from_slice(&text.as_bytes()[..take]);
-        self.length += take;
         Ok(())
     }
 }
