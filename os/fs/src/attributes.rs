@@ -8,6 +8,8 @@ pub const REGULAR: u32 = 0o100000;
 pub const LINK: u32 = 0o120000;
 /// `S_IFIFO`
 pub const FIFO: u32 = 0o010000;
+/// `S_IFSOCK`
+pub const SOCKET: u32 = 0o140000;
 /// `S_IFCHR`
 pub const CHARACTER: u32 = 0o020000;
 /// `S_IFMT`: the type's bits of a mode.

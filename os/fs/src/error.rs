@@ -6,6 +6,8 @@
 pub enum Error {
     /// no such file or directory
     NotFound = 2,
+    /// a socket's name: it cannot be opened, but connected to
+    NoAddress = 6,
     /// permission denied
     Denied = 13,
     /// in use: the root, a mount point, or what the machine needs
@@ -42,6 +44,8 @@ pub enum Error {
     NotPermitted = 1,
     /// would block
     WouldBlock = 11,
+    /// nobody listens there: the file is no socket
+    Refused = 111,
 }
 
 /// What this crate returns.

@@ -73,8 +73,16 @@ impl State {
         }
     }
 
+    fn has_body(&self, place: Place, is: impl FnOnce(&Body) -> bool) -> bool {
+        matches!(place, Place::Tmp(id) if self.tmp.node(id).is_ok_and(|node| is(&node.body)))
+    }
+
     pub(crate) fn is_fifo(&self, place: Place) -> bool {
-        matches!(place, Place::Tmp(id) if self.tmp.node(id).is_ok_and(|node| matches!(node.body, Body::Fifo)))
+        self.has_body(place, |body| matches!(body, Body::Fifo))
+    }
+
+    pub(crate) fn is_socket(&self, place: Place) -> bool {
+        self.has_body(place, |body| matches!(body, Body::Socket))
     }
 
     pub(crate) fn open(&mut self, start: Start<'_>, path: &[u8], how: Opening) -> Result<Place> {
@@ -101,6 +109,9 @@ impl State {
             true if how.write || how.create.is_some() || how.truncate => return Err(Error::IsDirectory),
             false if how.directory => return Err(Error::NotDirectory),
             _ => {}
+        }
+        if self.is_socket(place) && !how.only_place {
+            return Err(Error::NoAddress);
         }
         let is_sealed = matches!(place, Place::Sealed(_) | Place::Special(Special::Image));
         if is_sealed && (how.write || how.truncate) {

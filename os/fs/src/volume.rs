@@ -59,6 +59,8 @@ pub enum Opened {
     Link(Handle),
     /// A pipe with a name; it is `posix` that has pipes.
     Fifo(Handle),
+    /// A socket's name, by [`Opening::only_place`].
+    Socket(Handle),
     /// What `posix` has the meaning of.
     Special(Special),
 }
@@ -121,6 +123,7 @@ impl Volume {
             _ if state.is_directory(place) => Opened::Directory,
             _ if state.link(place).is_some() => Opened::Link,
             _ if state.is_fifo(place) => Opened::Fifo,
+            _ if state.is_socket(place) => Opened::Socket,
             _ => Opened::File,
         };
         self.hold(&mut state, place).map(opened)
@@ -200,6 +203,26 @@ impl Volume {
             return Err(Error::NotFound);
         }
         state.make(&walked, mode, || Body::Fifo).map(drop)
+    }
+
+    /// Makes a socket's name, and gives the inode that it has; who is there is `posix`'s affair.
+    pub fn make_socket(&self, start: Start<'_>, path: &[u8], mode: u32) -> Result<u64> {
+        let mut state = self.lock();
+        let walked = state.walk(state.start(start), path, false)?;
+        if walked.wants_directory && walked.place.is_none() {
+            return Err(Error::NotFound);
+        }
+        let id = state.make(&walked, mode, || Body::Socket)?;
+        Ok(state.tmp.node(id)?.inode())
+    }
+
+    /// The inode of the socket's name that this path leads to.
+    pub fn socket(&self, path: &[u8]) -> Result<u64> {
+        let state = self.lock();
+        match state.walk(state.start(Start::Current), path, true)?.found()? {
+            place @ Place::Tmp(id) if state.is_socket(place) => Ok(state.tmp.node(id)?.inode()),
+            _ => Err(Error::Refused),
+        }
     }
 
     /// Makes a symbolic link.

@@ -2,6 +2,7 @@
 #![cfg_attr(not(ampoule_image), allow(dead_code, reason = "only an image has the C names"))]
 
 use super::fd::{bytes, done, door, give, give_int, put, put_pair, room, value};
+use super::fs::{masked, names};
 use core::ffi::{c_int, c_uint, c_void};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use posix::errno::{Errno, Result};
@@ -84,7 +85,7 @@ pub(crate) unsafe fn destination(address: *const c_void, length: c_uint) -> Resu
     }
     // SAFETY: the caller's contract.
     if let Some(name) = unix_name(unsafe { bytes(address, length as usize) }?) {
-        return posix::unix::named::address_of(name).map(Some);
+        return posix::unix::named::address_of(name, names()).map(Some);
     }
     // SAFETY: the caller's contract.
     unsafe { internet(address, length) }.map(|a| Some(Address::Inet(a)))
@@ -139,7 +140,7 @@ pub(crate) unsafe fn do_bind(fd: c_int, address: *const c_void, length: c_uint) 
     let file = table().get(fd)?;
     // SAFETY: the caller's contract.
     if let Some(name) = unix_name(unsafe { bytes(address, length as usize) }?) {
-        return done(file.socket()?.bind_name(name));
+        return done(posix::unix::named::bind(file.socket()?, name, names(), masked(0o777)));
     }
     // SAFETY: the caller's contract.
     done(file.socket()?.bind(unsafe { internet(address, length) }?))
@@ -157,7 +158,7 @@ pub(crate) unsafe fn do_connect(fd: c_int, address: *const c_void, length: c_uin
     let wire = unsafe { bytes(address, length as usize) }?;
     let (family, address) = decode(wire)?;
     if let Some(name) = unix_name(wire) {
-        return done(posix::socket::connect_name(&file, name));
+        return done(posix::socket::connect_name(&file, name, names()));
     }
     match address {
         None if family == AF_UNSPEC => done(file.socket()?.disconnect()),

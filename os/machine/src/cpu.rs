@@ -45,6 +45,11 @@ pub fn take_pending() -> bool {
     pending.load(Ordering::Relaxed) != 0 && pending.swap(0, Ordering::Relaxed) != 0
 }
 
+/// Has the scheduler run as at a slice's end, as soon as upcalls are unmasked; they are masked now.
+pub fn interrupt() {
+    arch::vcpu().pending.store(1, Ordering::Relaxed);
+}
+
 /// Notes, for the start-up figures, that `main` is called now.
 pub fn mark_main() {
     arch::vcpu().marks[1].store(arch::ticks(), Ordering::Relaxed);

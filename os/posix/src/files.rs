@@ -97,7 +97,11 @@ impl Names for Tree {
         let opened = fs::volume().open(From::new(at, path)?.start(), path, opening(flags, mode))?;
         let kept = flags & (ACCESS_MODE | NON_BLOCKING | file::APPEND);
         Ok(match opened {
-            Opened::File(handle) | Opened::Directory(handle) | Opened::Link(handle) | Opened::Fifo(handle)
+            Opened::File(handle)
+            | Opened::Directory(handle)
+            | Opened::Link(handle)
+            | Opened::Fifo(handle)
+            | Opened::Socket(handle)
                 if flags & PATH != 0 =>
             {
                 Description::open(Held(handle), kept | PATH)
@@ -106,6 +110,7 @@ impl Names for Tree {
             Opened::File(handle) => Description::open(Regular::new(handle, flags), kept),
             Opened::Directory(handle) => Description::open(OpenDirectory::new(handle), kept | file::DIRECTORY),
             Opened::Link(_) => return Err(Errno::LOOP),
+            Opened::Socket(_) => return Err(Errno::NXIO),
             Opened::Special(special) => path::open_special(special, kept, random)?,
         })
     }
@@ -129,6 +134,13 @@ impl Names for Tree {
             }
             0..8 => Ok(()),
             _ => Err(Errno::INVAL),
+        }
+    }
+
+    fn socket(&self, path: &[u8], made: Option<u32>) -> Result<u64> {
+        match made {
+            Some(mode) => Ok(fs::volume().make_socket(Start::Current, path, mode)?),
+            None => Ok(fs::volume().socket(path)?),
         }
     }
 
@@ -162,6 +174,7 @@ impl Names for Tree {
             Change::MakeDirectory(mode) => volume.make_directory(start, path, mode & 0o1777),
             Change::MakeFile(mode) => volume.make_file(start, path, mode),
             Change::MakeFifo(mode) => volume.make_fifo(start, path, mode),
+            Change::MakeSocket(mode) => volume.make_socket(start, path, mode).map(drop),
             Change::MakeLink(target) => volume.make_link(start, path, target),
             Change::RemoveFile => volume.remove(start, path, false),
             Change::RemoveDirectory => volume.remove(start, path, true),

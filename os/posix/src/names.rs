@@ -25,6 +25,8 @@ pub enum Change<'a> {
     MakeFile(u32),
     /// A pipe with a name, of this mode, is made.
     MakeFifo(u32),
+    /// A socket's name, of this mode, is made; nobody is there.
+    MakeSocket(u32),
     /// A symbolic link that says this is made.
     MakeLink(&'a [u8]),
     /// The file is removed.
@@ -43,6 +45,8 @@ pub trait Names: Sync {
     fn status(&self, at: At, path: &[u8], follow: bool) -> Result<Attributes>;
     /// `faccessat`: `mode` has bits 4 read, 2 write, 1 execute.
     fn access(&self, at: At, path: &[u8], mode: u32, follow: bool) -> Result<()>;
+    /// The inode of the socket's name at `path`; made, with this mode, if one is given.
+    fn socket(&self, path: &[u8], made: Option<u32>) -> Result<u64>;
     /// `readlinkat`: as much as there is room for.
     fn read_link(&self, at: At, path: &[u8], room: &mut [u8]) -> Result<usize>;
     /// `getcwd`: the path with its NUL.

@@ -9,6 +9,8 @@ use device::Ancillary;
 use crate::ancillary::Wants;
 use crate::errno::{Errno, Result};
 use crate::file::{Description, NON_BLOCKING, Open};
+use crate::names::Names;
+use crate::unix::named::node_of;
 
 /// `AF_UNIX`
 pub const AF_UNIX: u32 = 1;
@@ -86,14 +88,14 @@ pub trait Socket: Send + Sync {
         let _ = address;
         Err(Errno::OPNOTSUPP)
     }
-    /// `bind` to a name, of a Unix socket; empty for any.
-    fn bind_name(&self, name: &[u8]) -> Result<()> {
-        let _ = name;
+    /// `bind` to a name, of a Unix socket; empty for any. With the inode of the file that stands for it, or 0.
+    fn bind_name(&self, name: &[u8], node: u64) -> Result<()> {
+        let _ = (name, node);
         Err(Errno::AFNOSUPPORT)
     }
-    /// `connect` to a name, of a Unix socket: [`Errno::AGAIN`] while there is no room.
-    fn connect_name(&self, name: &[u8]) -> Result<()> {
-        let _ = name;
+    /// `connect` to a name, likewise: [`Errno::AGAIN`] while there is no room.
+    fn connect_name(&self, name: &[u8], node: u64) -> Result<()> {
+        let _ = (name, node);
         Err(Errno::AFNOSUPPORT)
     }
     /// `listen`
@@ -228,11 +230,11 @@ pub fn connect(file: &Open, address: SocketAddr) -> Result<()> {
 }
 
 /// `connect` to a name.
-pub fn connect_name(file: &Open, name: &[u8]) -> Result<()> {
-    let socket = file.socket()?;
-    match socket.connect_name(name) {
+pub fn connect_name(file: &Open, name: &[u8], names: Option<&dyn Names>) -> Result<()> {
+    let (socket, node) = (file.socket()?, node_of(name, names)?);
+    match socket.connect_name(name, node) {
         Err(Errno::AGAIN) => {}
         done => return done,
     }
-    file.retry(file.is_non_blocking(), true, None, &mut || socket.connect_name(name).map(|()| 0)).map(drop)
+    file.retry(file.is_non_blocking(), true, None, &mut || socket.connect_name(name, node).map(|()| 0)).map(drop)
 }

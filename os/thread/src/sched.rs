@@ -7,8 +7,8 @@
 //! # Where slices end
 //! A slice upcall interrupts a thread that holds no spin lock (those mask upcalls), so the upcall may take any of them. It
 //! chooses on the CPU's own stack and does nothing else; polling devices, which may allocate, is left to the system
-//! thread, which it lets go first. Ticks come every [`SLICE_NS`], and every [`TICK_NS`] while a busy thread has the CPU and a
-//! deadline is nearer than that; no far side makes them closer.
+//! thread, which it lets go first. A busy thread that wakes one from the fast line interrupts itself in this way. Ticks come every [`SLICE_NS`], and every [`TICK_NS`] while a busy thread has the CPU and a
+//! deadline is nearer than that, or somebody stands aside; no far side makes them closer.
 //!
 //! # Ending
 //! A thread cannot free the stack it stands on. It leaves itself in `dead`, and the next one that ends or is spawned on
@@ -48,7 +48,7 @@ static DEAD_THREAD: AtomicPtr<Inner> = AtomicPtr::new(null_mut());
 
 /// The closest that ticks come, ns: every far side's own bound.
 const TICK_NS: u64 = 1_000_000;
-/// Devices are polled at ticks, but where those are close no more often than every so many ns ...
+/// Devices are polled at ticks, but no more often than every so many ns ...
 const POLL_NS: u64 = 2_000_000;
 /// ... every so many switches ...
 const POLL_EVERY: u32 = 64;
@@ -59,15 +59,15 @@ const POLL_SHARE: u64 = 8;
 const TIMERS_EVERY: u32 = 16;
 
 impl Sched {
-    /// A parked thread can go on.
+    /// A parked thread can go on. Does it stand in the fast line?
     #[inline]
-    fn make_ready(&mut self, thread: *mut Inner, first: bool) {
+    fn make_ready(&mut self, thread: *mut Inner, first: bool) -> bool {
         // SAFETY: a live thread's; the lock is held.
         unsafe {
             self.timers.remove((*thread).timer.get());
             (*thread).state.store(READY, Ordering::Relaxed);
         }
-        self.ready.wake(thread, first, clock::monotonic_ns);
+        self.ready.wake(thread, first, clock::monotonic_ns)
     }
 
     /// Lets those go on whose deadline has passed; were there any?
@@ -89,7 +89,7 @@ impl Sched {
         let next = self.ready.pop(clock::monotonic_ns);
         // SAFETY: a live thread's.
         let busy = !next.is_null() && unsafe { (*next).turn.is_busy() };
-        if busy && self.timers.first().is_some() { self.choose_beside(next) } else { next }
+        if busy && (self.timers.first().is_some() || self.ready.has_aside()) { self.choose_beside(next) } else { next }
     }
 
     /// `busy` would leave the CPU only at a tick, so deadlines are looked at first.
@@ -113,10 +113,11 @@ impl Sched {
         }
     }
 
-    /// Has ticks come close if the first deadline is nearer than a slice, otherwise no closer than slices.
+    /// Has ticks come close if the first deadline is nearer than a slice or somebody stands aside, otherwise no closer than
+    /// slices.
     #[inline(never)]
     fn tick_by_deadline(&self, now: u64) {
-        let near = self.timers.first().is_some_and(|first| first < now + SLICE_NS);
+        let near = self.ready.has_aside() || self.timers.first().is_some_and(|first| first < now + SLICE_NS);
         let wanted = if near { TICK_NS } else { SLICE_NS };
         let period = PERIOD.load(Ordering::Relaxed);
         if period != 0 && period != wanted {
@@ -307,7 +308,12 @@ pub fn park(deadline_ns: Option<u64>) -> Wake {
 pub(crate) fn unpark(thread: &Inner, first: bool) {
     let mut sched = SCHED.lock();
     match thread.state.load(Ordering::Relaxed) {
-        PARKED => sched.make_ready(core::ptr::from_ref(thread).cast_mut(), first),
+        PARKED => {
+            let fast = sched.make_ready(core::ptr::from_ref(thread).cast_mut(), first);
+            if fast && !first && me().turn.is_busy() {
+                cpu::interrupt();
+            }
+        }
         _ => thread.token.store(true, Ordering::Relaxed),
     }
 }
@@ -320,7 +326,7 @@ pub fn yield_now() {
         let mut sched = SCHED.lock();
         sched.leave(this);
         this.state.store(READY, Ordering::Relaxed);
-        sched.ready.push(core::ptr::from_ref(this).cast_mut(), false);
+        sched.ready.yields(core::ptr::from_ref(this).cast_mut(), clock::monotonic_ns);
     }
     dispatch(this);
     cpu::unmask();
@@ -459,8 +465,7 @@ fn ticked(this: *mut Inner) -> *mut Inner {
     static POLLED: AtomicU64 = AtomicU64::new(0);
     let now = clock::monotonic_ns();
     TICKS.store((now / SLICE_NS) as u32, Ordering::Relaxed);
-    let closely = PERIOD.load(Ordering::Relaxed) == TICK_NS;
-    let poll = poller::any() && !(closely && now.saturating_sub(POLLED.load(Ordering::Relaxed)) < POLL_NS);
+    let poll = poller::any() && now.saturating_sub(POLLED.load(Ordering::Relaxed)) >= POLL_NS;
     if poll {
         POLLED.store(now, Ordering::Relaxed);
     }
@@ -468,8 +473,9 @@ fn ticked(this: *mut Inner) -> *mut Inner {
     let mut sched = SCHED.lock();
     let fired = sched.fire(now);
     let next = sched.ready.tick(this, now);
-    // Whoever woke may soon sleep again.
-    if !fired {
+    // Whoever woke may soon sleep again, or let others go first.
+    // SAFETY: a live thread's.
+    if !fired && unsafe { (*next).turn.is_busy() } {
         sched.tick_by_deadline(now);
     }
     if next != this {

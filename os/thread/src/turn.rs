@@ -10,7 +10,13 @@
 //! that. Each thread has credit, which grows while it waits by the share of the time that would be its own beside the busy
 //! ones, up to [`CREDIT_NS`], and its time in the fast line is taken off. Without credit it stands in the plain line: who
 //! sleeps a little and computes a lot gets no more than who only computes. A busy thread that is overtaken keeps its place
-//! and what is left of its slice.
+//! and what is left of its slice. Whoever is woken by a busy thread does not even wait for a tick ([`Turns::wake`]).
+//! Who lets others go first, and has credit, stands aside until the next tick, and then in the fast line: it looks for
+//! something, and is not to have a look once a slice of each of them.
+//!
+//! Busy threads do not come in the same order for ever: what one of them leaves for all the others would always be found by
+//! the one behind it. There are **rounds**, in which each has a slice: a thread whose slice is over goes to the head of the
+//! next round or, as often, to its end. So none waits for more than two slices of each other one.
 //!
 //! Nobody starves: the fast line as a whole goes first for no more than a slice in a row, and gets that back only as the
 //! plain one has its time. Linux's answer is the same in kind (a virtual deadline: Stoica and Abdel-Wahab, 1995), but wants
@@ -35,6 +41,9 @@ const PLAIN: u8 = 0;
 const BUSY: u8 = 1;
 /// Stands in the fast line, or runs from there.
 const FAST: u8 = 2;
+
+/// The feedback of a linear-feedback shift register of 32 bits whose period is the longest there is (taps 32, 22, 2, 1).
+const FEEDBACK: u32 = 0x8020_0003;
 
 /// What the lines keep in a thread.
 #[derive(Debug)]
@@ -92,6 +101,12 @@ struct Line<T> {
 pub(crate) struct Turns<T> {
     plain: Line<T>,
     fast: Line<T>,
+    /// Who goes to the fast line at the next tick.
+    aside: Line<T>,
+    /// The last of the plain line that is in this round; null if none is.
+    mark: *mut T,
+    /// The coin that is tossed at the end of a slice.
+    coin: u32,
     /// How many busy threads there are, running or in line.
     busy: u32,
     /// Time that the fast line has had and the plain one not yet, ns.
@@ -123,6 +138,17 @@ impl<T: Runnable> Line<T> {
         }
     }
 
+    /// Takes all of another line over, behind its own.
+    fn append(&mut self, other: &mut Self) {
+        if self.first.is_null() {
+            core::mem::swap(self, other);
+        } else if !other.first.is_null() {
+            turn(self.last).next.store(other.first, Relaxed);
+            self.last = other.last;
+            other.first = null_mut();
+        }
+    }
+
     #[inline]
     fn pop(&mut self) -> *mut T {
         let thread = self.first;
@@ -135,13 +161,47 @@ impl<T: Runnable> Line<T> {
 
 impl<T: Runnable> Turns<T> {
     pub(crate) const fn new() -> Self {
-        Turns { plain: Line::NEW, fast: Line::NEW, busy: 0, ahead: 0, ticked: 0 }
+        Turns {
+            plain: Line::NEW,
+            fast: Line::NEW,
+            aside: Line::NEW,
+            mark: null_mut(),
+            coin: 1,
+            busy: 0,
+            ahead: 0,
+            ticked: 0,
+        }
     }
 
     /// Can none run?
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.plain.first.is_null() && self.fast.first.is_null()
+        self.plain.first.is_null() && self.fast.first.is_null() && !self.has_aside()
+    }
+
+    /// Does somebody stand aside?
+    #[inline]
+    pub(crate) fn has_aside(&self) -> bool {
+        !self.aside.first.is_null()
+    }
+
+    /// A thread that can go on lets others go first.
+    #[inline]
+    pub(crate) fn yields(&mut self, thread: *mut T, now: impl FnOnce() -> u64) {
+        if self.busy == 0 { self.plain.push(thread, false) } else { self.step_aside(thread, now()) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn step_aside(&mut self, thread: *mut T, now: u64) {
+        let turn = turn(thread);
+        if turn.credit.load(Relaxed) > 0 {
+            turn.rank.store(FAST, Relaxed);
+            turn.since.store(now, Relaxed);
+            self.aside.push(thread, false);
+        } else {
+            self.plain.push(thread, false);
+        }
     }
 
     /// A thread that can go on lets others go first, or (`first`) only one.
@@ -150,32 +210,52 @@ impl<T: Runnable> Turns<T> {
         self.plain.push(thread, first);
     }
 
-    /// A thread that waited can go on; with `first` before all others.
+    /// A thread that waited can go on; with `first` before all others. Does it stand in the fast line now?
     #[inline]
-    pub(crate) fn wake(&mut self, thread: *mut T, first: bool, now: impl FnOnce() -> u64) {
-        if self.busy == 0 { self.plain.push(thread, first) } else { self.wake_beside_busy(thread, first, now()) }
+    pub(crate) fn wake(&mut self, thread: *mut T, first: bool, now: impl FnOnce() -> u64) -> bool {
+        if self.busy != 0 {
+            return self.wake_beside_busy(thread, first, now());
+        }
+        self.plain.push(thread, first);
+        false
     }
 
     #[cold]
     #[inline(never)]
-    fn wake_beside_busy(&mut self, thread: *mut T, first: bool, now: u64) {
+    fn wake_beside_busy(&mut self, thread: *mut T, first: bool, now: u64) -> bool {
         let turn = turn(thread);
-        let waited = now.saturating_sub(turn.since.swap(now, Relaxed)) / u64::from(self.busy + 1);
-        let credit = turn.credit.load(Relaxed).saturating_add_unsigned(waited).min(CREDIT_NS);
-        turn.credit.store(credit, Relaxed);
-        if first || credit > 0 {
+        let credit = self.reckon(turn, now);
+        let fast = first || credit > 0;
+        if fast {
             turn.rank.store(FAST, Relaxed);
             self.fast.push(thread, first);
         } else {
             self.plain.push(thread, false);
         }
+        fast
+    }
+
+    /// A thread's credit, its share of the time since it was reckoned last included, in which it had not the CPU.
+    fn reckon(&self, turn: &Turn<T>, now: u64) -> i64 {
+        let waited = now.saturating_sub(turn.since.swap(now, Relaxed)) / u64::from(self.busy + 1);
+        let credit = turn.credit.load(Relaxed).saturating_add_unsigned(waited).min(CREDIT_NS);
+        turn.credit.store(credit, Relaxed);
+        credit
     }
 
     /// The next to run; null if there is none.
     #[inline]
     pub(crate) fn pop(&mut self, now: impl FnOnce() -> u64) -> *mut T {
         if self.fast.first.is_null() || self.ahead >= SLICE && !self.plain.first.is_null() {
-            return self.plain.pop();
+            let thread = self.plain.pop();
+            // Where the line is empty, both are null.
+            if thread == self.mark {
+                self.mark = null_mut();
+                if thread.is_null() && self.has_aside() {
+                    return self.pop_fast(now());
+                }
+            }
+            return thread;
         }
         self.pop_fast(now())
     }
@@ -183,8 +263,11 @@ impl<T: Runnable> Turns<T> {
     #[cold]
     #[inline(never)]
     fn pop_fast(&mut self, now: u64) -> *mut T {
+        if self.fast.first.is_null() {
+            core::mem::swap(&mut self.fast, &mut self.aside);
+        }
         let thread = self.fast.pop();
-        turn(thread).since.store(now, Relaxed);
+        self.reckon(turn(thread), now);
         thread
     }
 
@@ -209,6 +292,7 @@ impl<T: Runnable> Turns<T> {
         let turn = turn(running);
         let passed = now.saturating_sub(self.ticked).min(SLICE_NS) as i64;
         self.ticked = now;
+        self.fast.append(&mut self.aside);
         if turn.rank.load(Relaxed) == FAST {
             let ran = (now.saturating_sub(turn.since.swap(now, Relaxed)) as i64).clamp(0, SLICE);
             self.ahead += ran;
@@ -230,11 +314,29 @@ impl<T: Runnable> Turns<T> {
         let over = used >= USED_NS && !self.plain.first.is_null();
         if over {
             turn.used.store(0, Relaxed);
+            self.push_behind(running);
         } else if self.fast.first.is_null() || self.ahead >= SLICE {
             return running;
+        } else {
+            self.plain.push(running, true);
         }
-        self.plain.push(running, !over);
         self.pop(|| now)
+    }
+
+    /// Into the next round, at its head or end.
+    fn push_behind(&mut self, thread: *mut T) {
+        let head = self.coin & 1;
+        self.coin = self.coin >> 1 ^ FEEDBACK * head;
+        if self.mark.is_null() {
+            self.plain.push(thread, head != 0);
+            self.mark = self.plain.last;
+        } else if head == 0 || self.mark == self.plain.last {
+            self.plain.push(thread, false);
+        } else {
+            let mark = turn(self.mark);
+            turn(thread).next.store(mark.next.load(Relaxed), Relaxed);
+            mark.next.store(thread, Relaxed);
+        }
     }
 }
 

@@ -33,7 +33,9 @@ impl Runnable for Thread {
 fn simulate(threads: &mut [Thread], tick: u64, length: u64) {
     let all: Vec<*mut Thread> = threads.iter_mut().map(|t| &raw mut *t).collect();
     let mut turns = Turns::new();
-    all.iter().for_each(|t| turns.wake(*t, false, || 0));
+    for thread in &all {
+        turns.wake(*thread, false, || 0);
+    }
     let (mut now, mut next_tick) = (0, tick);
     let mut running = turns.pop(|| now);
     while now < length {
@@ -139,7 +141,7 @@ fn without_busy_threads_it_is_one_line_and_no_clock() {
     let all = threads.each_ref().map(|t| std::ptr::from_ref(t).cast_mut());
     let (mut turns, no_clock) = (Turns::new(), || -> u64 { panic!("looked at the clock") });
     assert!(turns.is_empty());
-    all.iter().for_each(|t| turns.wake(*t, false, no_clock));
+    assert!(all.iter().all(|t| !turns.wake(*t, false, no_clock)));
     let (first, second) = (turns_pop(&mut turns), turns_pop(&mut turns));
     turns.push(first, false);
     turns.wake(second, true, no_clock);
@@ -151,6 +153,82 @@ fn without_busy_threads_it_is_one_line_and_no_clock() {
 
 fn turns_pop(turns: &mut Turns<Thread>) -> *mut Thread {
     turns.pop(|| panic!("looked at the clock"))
+}
+
+/// Slices of `count` threads that never wait: who had each of them.
+fn slices(count: usize, length: usize) -> Vec<usize> {
+    let threads: Vec<_> = (0..count).map(|_| thread(0, 0)).collect();
+    let all: Vec<*mut Thread> = threads.iter().map(|t| std::ptr::from_ref(t).cast_mut()).collect();
+    let mut turns = Turns::new();
+    assert!(all.iter().all(|t| !turns.wake(*t, false, || 0)));
+    let mut running = turns_pop(&mut turns);
+    let mut next = |slice: usize| {
+        let had = all.iter().position(|t| *t == running).expect("somebody runs");
+        running = turns.tick(running, (slice as u64 + 1) * SLICE_NS);
+        had
+    };
+    (0..length).map(&mut next).collect()
+}
+
+#[test]
+fn busy_threads_wait_for_two_slices_of_each_other_at_most() {
+    for count in [2, 3, 9, 40] {
+        let (slices, mut last, mut had) = (slices(count, 40_000), vec![0; count], vec![0; count]);
+        for (slice, thread) in slices.into_iter().enumerate() {
+            assert!(slice - last[thread] <= 2 * (count - 1) + 1, "{count}: {} slices", slice - last[thread]);
+            (last[thread], had[thread]) = (slice, had[thread] + 1);
+        }
+        let (least, most) = (had.iter().min(), had.iter().max());
+        assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 2), "{had:?}");
+    }
+}
+
+#[test]
+fn every_busy_thread_comes_behind_every_other_soon() {
+    for count in [3, 9, 20] {
+        // The last of m coupons with equal chances is expected after m × (ln m + 0.6) of them; thrice that.
+        let pairs = (count * (count - 1)) as f64;
+        let slices = slices(count, (3.0 * pairs * (pairs.ln() + 0.6)) as usize);
+        let pairs: std::collections::HashSet<_> = slices.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        assert!(
+            (0..count * count).all(|n| n / count == n % count || pairs.contains(&(n / count, n % count))),
+            "{count}"
+        );
+    }
+}
+
+#[test]
+fn who_looks_again_and_again_has_a_look_at_every_tick() {
+    let threads: Vec<_> = (0..4).map(|_| thread(0, 0)).collect();
+    let all: Vec<*mut Thread> = threads.iter().map(|t| std::ptr::from_ref(t).cast_mut()).collect();
+    let mut turns = Turns::new();
+    all[..3].iter().for_each(|t| turns.push(*t, false));
+    let (mut running, mut now, mut looks) = (turns_pop(&mut turns), 0, 0);
+    turns.wake(all[3], false, || 0);
+    for tick in 1..=1000 {
+        now += TICK;
+        running = turns.tick(running, now);
+        if running == all[3] {
+            looks += 1;
+            now += 1_000;
+            leave(&mut turns, &threads[3], now);
+            turns.yields(running, || now);
+            assert!(tick < 10 || turns.has_aside());
+            running = turns.pop(|| now);
+            assert_ne!(running, all[3], "others go first");
+        }
+    }
+    assert!(looks > 980, "{looks}");
+    // Where nobody else can run, it goes on at once.
+    // SAFETY: it points into `threads`.
+    leave(&mut turns, unsafe { &*running }, now);
+    let mut left = 0;
+    while !turns.is_empty() {
+        let thread = turns.pop(|| now);
+        assert!(!thread.is_null());
+        left += 1;
+    }
+    assert_eq!(left, 3);
 }
 
 /// Anything in any order: nobody is lost, nobody is in line twice, and the count of busy threads is right.
@@ -165,7 +243,7 @@ fn nobody_is_lost() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let random = (seed >> 33) as usize;
         now += (random % 3_000_000) as u64;
-        match random % 7 {
+        match random % 8 {
             0 | 1 if !asleep.is_empty() => {
                 let thread = asleep.swap_remove(random % asleep.len());
                 turns.wake(thread, random & 64 != 0, || now);
@@ -180,6 +258,12 @@ fn nobody_is_lost() {
             3 if !running.is_null() => unsafe {
                 leave(&mut turns, &*running, now);
                 turns.push(running, random & 64 != 0);
+                running = null_mut();
+            },
+            // SAFETY: as above.
+            4 if !running.is_null() => unsafe {
+                leave(&mut turns, &*running, now);
+                turns.yields(running, || now);
                 running = null_mut();
             },
             _ if !running.is_null() => running = turns.tick(running, now),

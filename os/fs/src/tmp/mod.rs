@@ -7,7 +7,7 @@ pub(crate) mod data;
 pub(crate) mod seed;
 pub(crate) mod space;
 
-use crate::attributes::{Attribute, Attributes, DIRECTORY, FIFO, LINK, NewTime, REGULAR, Time, Times};
+use crate::attributes::{Attribute, Attributes, DIRECTORY, FIFO, LINK, NewTime, REGULAR, SOCKET, Time, Times};
 use crate::error::{Error, Result};
 use crate::lock::Locks;
 use alloc::boxed::Box;
@@ -31,7 +31,7 @@ pub(crate) struct Tmp {
     pub(crate) space: Space,
 }
 
-/// A file, a directory, a symbolic link or a pipe.
+/// A file, a directory, a symbolic link, a pipe or a socket's name.
 pub(crate) struct Node {
     inode: u64,
     mode: u32,
@@ -52,6 +52,7 @@ pub(crate) enum Body {
     Directory { parent: Id, entries: BTreeMap<Box<[u8]>, Id> },
     Link(Box<[u8]>),
     Fifo,
+    Socket,
 }
 
 impl Tmp {
@@ -230,6 +231,10 @@ impl Node {
         self.touch(now);
     }
 
+    pub(crate) fn inode(&self) -> u64 {
+        self.inode
+    }
+
     pub(crate) fn can_take_name(&self) -> bool {
         self.links < LINKS_MAX
     }
@@ -242,7 +247,7 @@ impl Node {
         match &self.body {
             Body::File(data) => Ok(data),
             Body::Directory { .. } => Err(Error::IsDirectory),
-            Body::Link(_) | Body::Fifo => Err(Error::Invalid),
+            Body::Link(_) | Body::Fifo | Body::Socket => Err(Error::Invalid),
         }
     }
 
@@ -250,7 +255,7 @@ impl Node {
         match &mut self.body {
             Body::File(data) => Ok(data),
             Body::Directory { .. } => Err(Error::IsDirectory),
-            Body::Link(_) | Body::Fifo => Err(Error::Invalid),
+            Body::Link(_) | Body::Fifo | Body::Socket => Err(Error::Invalid),
         }
     }
 
@@ -262,6 +267,7 @@ impl Node {
             }
             Body::Link(target) => (LINK, target.len() as u64, 0, 0),
             Body::Fifo => (FIFO, 0, 0, 0),
+            Body::Socket => (SOCKET, 0, 0, 0),
         };
         Attributes {
             device: super::TMP_DEVICE,

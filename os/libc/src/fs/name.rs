@@ -8,10 +8,11 @@ use posix::names::{Change, Move};
 
 /// `AT_REMOVEDIR`
 const AT_DIRECTORY: c_int = 0x200;
-/// `S_IFMT`, `S_IFREG`, `S_IFIFO`
+/// `S_IFMT`, `S_IFREG`, `S_IFIFO`, `S_IFSOCK`
 const TYPE: u32 = 0o170000;
 const REGULAR: u32 = 0o100000;
 const FIFO: u32 = 0o010000;
+const SOCKET: u32 = 0o140000;
 
 /// A change to one name.
 pub(super) unsafe fn change(directory: c_int, path: *const c_char, change: Change<'_>) -> Result<i64> {
@@ -29,13 +30,15 @@ pub(crate) unsafe fn do_mkdirat(directory: c_int, path: *const c_char, mode: c_u
     unsafe { change(directory, path, Change::MakeDirectory(masked(mode))) }
 }
 
-/// `mknodat`: files and pipes. Devices there are none to choose from.
+/// `mknodat`: files, pipes, and names of sockets that nobody has. Devices there are none to choose from.
 pub(crate) unsafe fn do_mknodat(directory: c_int, path: *const c_char, mode: c_uint) -> Result<i64> {
     match mode & TYPE {
         // SAFETY: the caller's contract.
         0 | REGULAR => unsafe { change(directory, path, Change::MakeFile(masked(mode))) },
         // SAFETY: the caller's contract.
         FIFO => unsafe { change(directory, path, Change::MakeFifo(masked(mode))) },
+        // SAFETY: the caller's contract.
+        SOCKET => unsafe { change(directory, path, Change::MakeSocket(masked(mode))) },
         _ => Err(Errno::PERM),
     }
 }

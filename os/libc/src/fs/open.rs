@@ -12,7 +12,7 @@ use posix::table::{spare, table};
 static MASK: AtomicU32 = AtomicU32::new(0o022);
 
 /// Permissions that a new file is asked for, as far as it gets them.
-pub(super) fn masked(mode: c_uint) -> u32 {
+pub(crate) fn masked(mode: c_uint) -> u32 {
     mode & !MASK.load(Relaxed)
 }
 

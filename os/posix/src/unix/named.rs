@@ -1,8 +1,9 @@
 //! Unix sockets that are made one by one and find each other by name (`unix(7)`), among the threads of this machine: there is
 //! nobody else to talk to.
 //!
-//! A name is a path or, with a NUL before it, an abstract one. It lasts as long as its socket is open; the file system
-//! does not show it. A stream that has found its peer is a [`Side`] of a pair as `socketpair` makes them. A datagram socket
+//! A name is a path or, with a NUL before it, an abstract one, which lasts as long as its socket is open. Where the machine
+//! has a tree of names, a path is a file of it: who is there is found by the file's inode, so the name may be moved, and the
+//! file stays when the socket is gone. Where it has none, a path is known to sockets alone, like an abstract name. A stream that has found its peer is a [`Side`] of a pair as `socketpair` makes them. A datagram socket
 //! has one inbox; who finds it full waits to be told by it.
 
 use alloc::boxed::Box;
@@ -16,6 +17,7 @@ use super::{MESSAGES_MAX, STANDS, Side, credentials, is_credentials};
 use crate::errno::{Errno, Result};
 use crate::events::{HUP, READABLE, WRITABLE};
 use crate::file::{Description, File, Kind, NON_BLOCKING, Open, READ_WRITE};
+use crate::names::{CURRENT, Change, Names as Tree};
 use crate::observe::Observers;
 use crate::options::{self, Timeouts};
 use crate::socket::{AF_UNIX, Address, DATAGRAM, Received, SEQUENCED, STREAM, Socket};
@@ -33,7 +35,15 @@ pub(super) struct Label {
 struct Entry {
     number: u32,
     name: Box<[u8]>,
+    /// The inode of the file that stands for it, or 0.
+    node: u64,
     socket: Weak<Shared>,
+}
+
+impl Entry {
+    fn is(&self, name: &[u8], node: u64) -> bool {
+        self.node == node && (node != 0 || *self.name == *name)
+    }
 }
 
 struct Names {
@@ -45,19 +55,19 @@ static NAMES: SpinLock<Names> = SpinLock::new(Names { last: 0, entries: Vec::new
 
 impl Names {
     /// Whoever is there under a name. The reference MUST NOT be given up while the names are locked: it may be the last.
-    fn find(&self, name: &[u8]) -> Option<Arc<Shared>> {
-        self.entries.iter().rev().filter(|entry| *entry.name == *name).find_map(|entry| entry.socket.upgrade())
+    fn find(&self, name: &[u8], node: u64) -> Option<Arc<Shared>> {
+        self.entries.iter().rev().filter(|entry| entry.is(name, node)).find_map(|entry| entry.socket.upgrade())
     }
 
-    fn take(&mut self, name: &[u8], socket: &Arc<Shared>) -> Result<Arc<Label>> {
-        let is_taken = |entry: &Entry| *entry.name == *name && entry.socket.strong_count() > 0;
+    fn take(&mut self, name: &[u8], node: u64, socket: &Arc<Shared>) -> Result<Arc<Label>> {
+        let is_taken = |entry: &Entry| entry.is(name, node) && entry.socket.strong_count() > 0;
         if self.entries.iter().any(is_taken) {
             return Err(Errno::ADDRINUSE);
         }
         self.entries.try_reserve(1).map_err(|_| Errno::NOMEM)?;
         self.last += 1;
         let number = self.last;
-        self.entries.push(Entry { number, name: name.into(), socket: Arc::downgrade(socket) });
+        self.entries.push(Entry { number, name: name.into(), node, socket: Arc::downgrade(socket) });
         Ok(Arc::new(Label { number }))
     }
 }
@@ -85,14 +95,40 @@ pub fn name_of(number: u32, out: &mut [u8; NAME_MAX]) -> usize {
 /// The address of whoever is there under a name: to send to.
 ///
 /// # Errors
-/// `ENOENT` for a path, `ECONNREFUSED` for an abstract name that nobody has.
-pub fn address_of(name: &[u8]) -> Result<Address> {
-    let found = NAMES.lock().find(name);
-    Ok(Address::Unix(found.ok_or(nobody(name))?.number()))
+/// `ENOENT` for a path that is not there, `ECONNREFUSED` for a name that nobody has.
+pub fn address_of(name: &[u8], names: Option<&dyn Tree>) -> Result<Address> {
+    let node = node_of(name, names)?;
+    let found = NAMES.lock().find(name, node);
+    Ok(Address::Unix(found.ok_or(nobody(name, node))?.number()))
 }
 
-fn nobody(name: &[u8]) -> Errno {
-    if name.first() == Some(&0) { Errno::CONNREFUSED } else { Errno::NOENT }
+fn nobody(name: &[u8], node: u64) -> Errno {
+    if node != 0 || name.first() == Some(&0) { Errno::CONNREFUSED } else { Errno::NOENT }
+}
+
+fn is_path(name: &[u8]) -> bool {
+    name.first().is_some_and(|first| *first != 0)
+}
+
+/// The inode of the file that stands for a name; 0 where none does.
+pub(crate) fn node_of(name: &[u8], names: Option<&dyn Tree>) -> Result<u64> {
+    names.filter(|_| is_path(name)).map_or(Ok(0), |names| names.socket(name, None))
+}
+
+/// `bind` of a Unix socket: in a tree of names, a path becomes a file of this mode.
+///
+/// # Errors
+/// Those of making a file, `EADDRINUSE` where there is one, `EINVAL` for a socket that has a name.
+pub fn bind(socket: &dyn Socket, name: &[u8], names: Option<&dyn Tree>, mode: u32) -> Result<()> {
+    let Some(names) = names.filter(|_| is_path(name) && socket.family_and_type().0 == AF_UNIX) else {
+        return socket.bind_name(name, 0);
+    };
+    let node = names.socket(name, Some(mode)).map_err(|e| if e == Errno::EXIST { Errno::ADDRINUSE } else { e })?;
+    let bound = socket.bind_name(name, node);
+    if bound.is_err() {
+        _ = names.change(CURRENT, name, Change::RemoveFile);
+    }
+    bound
 }
 
 /// A socket by itself.
@@ -342,7 +378,7 @@ impl Socket for Unix {
         }
     }
 
-    fn bind_name(&self, name: &[u8]) -> Result<()> {
+    fn bind_name(&self, name: &[u8], node: u64) -> Result<()> {
         if self.0.number() != 0 {
             return Err(Errno::INVAL);
         }
@@ -352,9 +388,9 @@ impl Socket for Unix {
                 let mut names = NAMES.lock();
                 let digit = |at: u32| b"0123456789abcdef"[(names.last >> (4 * at) & 15) as usize];
                 let any = [0, digit(4), digit(3), digit(2), digit(1), digit(0)];
-                names.take(&any, &self.0)?
+                names.take(&any, 0, &self.0)?
             }
-            name => NAMES.lock().take(name, &self.0)?,
+            name => NAMES.lock().take(name, node, &self.0)?,
         };
         self.0.state.lock().label = Some(label);
         Ok(())
@@ -372,9 +408,9 @@ impl Socket for Unix {
         Ok(())
     }
 
-    fn connect_name(&self, name: &[u8]) -> Result<()> {
-        let target = NAMES.lock().find(name);
-        let target = target.ok_or(nobody(name))?;
+    fn connect_name(&self, name: &[u8], node: u64) -> Result<()> {
+        let target = NAMES.lock().find(name, node);
+        let target = target.ok_or(nobody(name, node))?;
         if self.0.kind != DATAGRAM {
             return self.0.join(&target);
         }
@@ -451,13 +487,13 @@ mod tests {
         let listener = made(STREAM);
         let socket = listener.socket().expect("a socket");
         assert_eq!(socket.listen(1), Err(Errno::INVAL));
-        socket.bind_name(b"/tmp/streams").expect("free");
+        socket.bind_name(b"/tmp/streams", 0).expect("free");
         socket.listen(1).expect("bound");
-        assert_eq!(made(STREAM).socket().expect("a socket").bind_name(b"/tmp/streams"), Err(Errno::ADDRINUSE));
+        assert_eq!(made(STREAM).socket().expect("a socket").bind_name(b"/tmp/streams", 0), Err(Errno::ADDRINUSE));
         let client = made(STREAM);
         assert_eq!(client.file().ready() & HUP, HUP);
-        client.socket().expect("a socket").connect_name(b"/tmp/streams").expect("it listens");
-        assert_eq!(client.socket().expect("a socket").connect_name(b"/tmp/streams"), Err(Errno::ISCONN));
+        client.socket().expect("a socket").connect_name(b"/tmp/streams", 0).expect("it listens");
+        assert_eq!(client.socket().expect("a socket").connect_name(b"/tmp/streams", 0), Err(Errno::ISCONN));
         assert_eq!(listener.file().ready() & IN, IN);
         let (server, peer) = socket.accept(NON_BLOCKING).expect("somebody waits");
         assert_eq!(peer, Some(Address::Unix(0)));
@@ -466,7 +502,7 @@ mod tests {
         let mut buffer = [0; 8];
         assert_eq!(server.file().read(&mut buffer), Ok(4));
         drop(listener);
-        assert_eq!(made(STREAM).socket().expect("a socket").connect_name(b"/tmp/streams"), Err(Errno::NOENT));
+        assert_eq!(made(STREAM).socket().expect("a socket").connect_name(b"/tmp/streams", 0), Err(Errno::NOENT));
         drop(client);
         assert_eq!(server.file().read(&mut buffer), Ok(0));
         assert_ne!(server.file().ready() & HUP, 0);
@@ -475,9 +511,9 @@ mod tests {
     #[test]
     fn a_full_backlog_takes_no_more() {
         let (listener, clients) = (made(STREAM), [made(STREAM), made(STREAM), made(STREAM)]);
-        listener.socket().expect("a socket").bind_name(b"\0backlog").expect("free");
+        listener.socket().expect("a socket").bind_name(b"\0backlog", 0).expect("free");
         listener.socket().expect("a socket").listen(1).expect("bound");
-        let join = |client: &Open| client.socket().expect("a socket").connect_name(b"\0backlog");
+        let join = |client: &Open| client.socket().expect("a socket").connect_name(b"\0backlog", 0);
         assert_eq!(clients.each_ref().map(join), [Ok(()), Ok(()), Err(Errno::AGAIN)]);
         drop(listener);
         assert_ne!(clients[0].file().ready() & HUP, 0);
@@ -495,17 +531,17 @@ mod tests {
     fn datagrams_name_their_sender() {
         let (one, other) = (made(DATAGRAM), made(DATAGRAM));
         let sockets = (one.socket().expect("a socket"), other.socket().expect("a socket"));
-        sockets.0.bind_name(b"\0one").expect("free");
-        sockets.1.bind_name(&[]).expect("any");
+        sockets.0.bind_name(b"\0one", 0).expect("free");
+        sockets.1.bind_name(&[], 0).expect("any");
         assert_eq!(sockets.1.send(b"x", None), Err(Errno::NOTCONN));
-        let to = address_of(b"\0one").expect("it is there");
+        let to = address_of(b"\0one", None).expect("it is there");
         assert_eq!(sockets.1.send(b"message", Some(to)), Ok(7));
         let mut buffer = [0; 3];
         let got = sockets.0.receive(&mut buffer, false).expect("it came");
         assert_eq!((got.length, got.full_length), (3, 7));
         assert_eq!(got.from, sockets.1.local().ok());
         assert_eq!(sockets.0.receive(&mut buffer, false), Err(Errno::AGAIN));
-        sockets.1.connect_name(b"\0one").expect("it is there");
+        sockets.1.connect_name(b"\0one", 0).expect("it is there");
         let count = (0..).take_while(|_| sockets.1.send(b"y", None).is_ok()).count();
         assert_eq!((count, other.file().ready() & OUT), (MESSAGES_MAX, 0));
         sockets.0.receive(&mut buffer, false).expect("full");
