@@ -36,18 +36,24 @@ struct Sched {
     live: usize,
     /// Switches so far.
     count: u32,
+    /// Ticks since they last had reason to come close.
+    calm: u32,
 }
 
 // SAFETY: threads are shared by nature; see "Who holds what".
 unsafe impl Send for Sched {}
 
-static SCHED: SpinLock<Sched> = SpinLock::new(Sched { ready: Turns::new(), timers: Heap::new(), live: 0, count: 0 });
+static SCHED: SpinLock<Sched> =
+    SpinLock::new(Sched { ready: Turns::new(), timers: Heap::new(), live: 0, count: 0, calm: 0 });
 /// Ticks come every so many ns, or 0.
 static PERIOD: AtomicU64 = AtomicU64::new(0);
 static DEAD_THREAD: AtomicPtr<Inner> = AtomicPtr::new(null_mut());
 
 /// The closest that ticks come, ns: every far side's own bound.
 const TICK_NS: u64 = 1_000_000;
+/// Ticks stay close for so many more: setting the timer anew may put the next one off by as much as it is to bring it forward
+/// (Linux's `ITIMER_VIRTUAL`, which slices of a process are, adds a tick of the host's).
+const CALM_TICKS: u32 = 8;
 /// Devices are polled at ticks, but no more often than every so many ns ...
 const POLL_NS: u64 = 2_000_000;
 /// ... every so many switches ...
@@ -101,7 +107,7 @@ impl Sched {
             self.ready.push(busy, true);
             return self.ready.pop(|| now);
         }
-        self.tick_by_deadline(now);
+        self.tick_by_deadline(now, false);
         busy
     }
 
@@ -113,12 +119,17 @@ impl Sched {
         }
     }
 
-    /// Has ticks come close if the first deadline is nearer than a slice or somebody stands aside, otherwise no closer than
-    /// slices.
+    /// Has ticks come close if the first deadline is nearer than a slice or somebody stands aside; some ticks later,
+    /// no closer than slices.
     #[inline(never)]
-    fn tick_by_deadline(&self, now: u64) {
+    fn tick_by_deadline(&mut self, now: u64, is_tick: bool) {
         let near = self.ready.has_aside() || self.timers.first().is_some_and(|first| first < now + SLICE_NS);
-        let wanted = if near { TICK_NS } else { SLICE_NS };
+        self.calm = if near { 0 } else { self.calm.saturating_add(u32::from(is_tick)) };
+        let wanted = match near {
+            true => TICK_NS,
+            false if self.calm >= CALM_TICKS => SLICE_NS,
+            false => return,
+        };
         let period = PERIOD.load(Ordering::Relaxed);
         if period != 0 && period != wanted {
             set_period(wanted);
@@ -476,7 +487,7 @@ fn ticked(this: *mut Inner) -> *mut Inner {
     // Whoever woke may soon sleep again, or let others go first.
     // SAFETY: a live thread's.
     if !fired && unsafe { (*next).turn.is_busy() } {
-        sched.tick_by_deadline(now);
+        sched.tick_by_deadline(now, true);
     }
     if next != this {
         // SAFETY: live threads'.

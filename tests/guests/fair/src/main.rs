@@ -2,7 +2,7 @@
 //! host may be busy, and an emulated machine slow. What was measured is printed.
 #[cfg(feature = "line")]
 use ampoule as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ fn main() {
     preempted_holder();
     sleepers();
     overtakes();
+    takers();
+    woken_by_a_busy_one();
 }
 
 fn spin(time: Duration) {
@@ -174,4 +176,59 @@ fn overtakes() {
     let share = *turns.iter().min().unwrap() as f64 / *turns.iter().max().unwrap() as f64;
     println!("the least busy of them has {:.0} % of the most", share * 100.0);
     assert!(share > 0.2, "{turns:?}");
+}
+
+/// One thread leaves something for whoever comes, and eight take all that there is; none of them ever waits. Each of the
+/// eight finds some: they do not come in the same order again and again.
+fn takers() {
+    let (left, stop, found) = (AtomicUsize::new(0), AtomicBool::new(false), [const { AtomicUsize::new(0) }; 8]);
+    let took = thread::scope(|s| {
+        for found in &found {
+            s.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    found.fetch_add(left.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+                }
+            });
+        }
+        let took = timed(|| {
+            while found.iter().any(|found| found.load(Ordering::Relaxed) == 0) {
+                left.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+        took
+    });
+    println!("after {took:?} each of eight has found what one left");
+}
+
+/// A busy thread wakes another, which has had less: that one runs at once, and not at the next tick.
+fn woken_by_a_busy_one() {
+    const ROUNDS: usize = 200;
+    let (awake, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let at_once = thread::scope(|s| {
+        let sleeper = s.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                thread::park();
+                awake.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        // From then on this one is known to be busy.
+        spin(Duration::from_millis(50));
+        let round = |round: usize| {
+            sleeper.thread().unpark();
+            let at_once = awake.load(Ordering::Relaxed) > round;
+            // It is to be parked again, and to have earned what it takes.
+            while awake.load(Ordering::Relaxed) <= round {
+                std::hint::spin_loop();
+            }
+            spin(Duration::from_micros(50));
+            at_once
+        };
+        let at_once = (0..ROUNDS).filter(|n| round(*n)).count();
+        stop.store(true, Ordering::Relaxed);
+        sleeper.thread().unpark();
+        at_once
+    });
+    println!("of {ROUNDS} whom a busy thread woke, {at_once} ran at once");
+    assert!(at_once > ROUNDS / 2, "{at_once}");
 }
