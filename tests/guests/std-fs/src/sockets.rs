@@ -22,7 +22,7 @@ fn shown() {
     let metadata = fs::metadata("shown").expect("it is a file");
     println!("a socket's file: {} {} {}", metadata.file_type().is_socket(), metadata.len(), metadata.nlink());
     println!("its mode: {:o}", metadata.mode());
-    println!("its socket is another file: {}", same_file(&listener, &metadata));
+    println!("its socket is that file: {}", same_file(&listener, &metadata));
     let types: Vec<_> = fs::read_dir(".")
         .expect("it is a directory")
         .map(|entry| entry.expect("an entry"))
@@ -130,13 +130,13 @@ fn bind(socket: &UnixDatagram, path: &str) -> Option<i32> {
 
 fn datagrams() {
     let receiver = UnixDatagram::bind("receiver").expect("the name is free");
-    fs::rename("receiver", "moved").expect("a new name");
+    fs::rename("receiver", "receiver-moved").expect("a new name");
     let sender = UnixDatagram::unbound().expect("a socket");
-    say("to its new name", sender.send_to(b"word", "moved"));
+    say("to its new name", sender.send_to(b"word", "receiver-moved"));
     say("to its old one", sender.send_to(b"word", "receiver"));
-    say("a stream", UnixStream::connect("moved").map(drop));
-    say("connected", sender.connect("moved"));
-    fs::remove_file("moved").expect("a name");
+    say("a stream", UnixStream::connect("receiver-moved").map(drop));
+    say("connected", sender.connect("receiver-moved"));
+    fs::remove_file("receiver-moved").expect("a name");
     say("it needs no name now", sender.send(b"more"));
     let mut room = [0; 8];
     let both = [receiver.recv(&mut room).expect("it came"), receiver.recv(&mut room).expect("it came")];
