@@ -1,6 +1,7 @@
 //! What an acknowledgement says: what has arrived, how much more may come, what is lost (RFC 5681 §3, RFC 6675 §5).
 
 use super::segment::{FIN, Segment};
+use super::tail::Tail;
 use super::{State, Tcb};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
@@ -12,6 +13,10 @@ impl Tcb {
         let learnt = self.sack && self.board.take(&segment.options.sack, ack.max(self.una), self.max);
         let repeats = ack == self.una && segment.payload.is_empty() && !segment.has(FIN) && self.max != self.una;
         let opened = self.take_window(segment);
+        let tail_lost = self.hears_of_probe(segment);
+        if tail_lost {
+            self.board.lost_before(self.max);
+        }
         if ack - self.una > 0 {
             self.advance(now, segment);
         } else if learnt || repeats && !self.sack && !opened {
@@ -20,11 +25,12 @@ impl Tcb {
         if self.congestion.recovering().is_none()
             && self.una - self.recover >= 0
             && self.max != self.una
-            && self.board.shows_loss(self.mss)
+            && (tail_lost || self.board.shows_loss(self.mss))
         {
             let under_way = self.max.past(self.una);
             self.congestion.lost(under_way, self.mss, self.max);
             self.recover = self.max;
+            self.tail = Tail::None;
         }
         self.retime(now);
     }

@@ -64,6 +64,13 @@ impl Congestion {
         self.recovering = Some(sent);
     }
 
+    /// A loss that was made good as soon as it was known.
+    pub(super) fn halve(&mut self, mss: usize) {
+        self.threshold = (self.window / 2).max(2 * mss);
+        self.window = self.threshold;
+        self.counted = 0;
+    }
+
     /// The retransmission timer ran out (RFC 5681 §3.1); `again`: not for the first time for this data.
     pub(super) fn timed_out(&mut self, under_way: usize, mss: usize, again: bool) {
         if !again {

@@ -10,6 +10,7 @@
 //! | `input` | arriving segments | RFC 9293 §3.10.7, RFC 5961, RFC 7323 |
 //! | `acknowledge` | what an acknowledgement says | RFC 5681, RFC 6675 |
 //! | `output` | what is sent, and when | RFC 9293 §3.8 |
+//! | `tail` | probes for the end of a flight | RFC 8985 §7 |
 //! | `timers` | what time brings | RFC 6298, RFC 1122 §4.2.3.6, RFC 5482 |
 //! | `rtt`, `congestion`, `scoreboard` | timeouts; how much may be under way; losses | RFC 6298; RFC 5681; RFC 2018 |
 //! | `receive`, `segment`, `seq` | bytes in order; the wire's form; arithmetic | |
@@ -28,6 +29,7 @@ mod rtt;
 mod scoreboard;
 pub(crate) mod segment;
 pub(crate) mod seq;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -138,6 +140,7 @@ pub(crate) struct Tcb {
     board: Scoreboard,
     /// Repeated acknowledgements below this tell of what was sent before the last loss (RFC 6582 §3.2).
     recover: Seq,
+    tail: tail::Tail,
 
     // What is to be sent besides data.
     acknowledge: bool,
@@ -195,6 +198,7 @@ impl Tcb {
             congestion: Congestion::new(terms.mss.min(MSS_DEFAULT)),
             board: Scoreboard::default(),
             recover: iss,
+            tail: tail::Tail::None,
             acknowledge: false,
             reset: false,
             probe: false,

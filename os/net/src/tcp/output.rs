@@ -3,6 +3,7 @@
 
 use super::segment::{ACK, FIN, HEADER, Header, Options, PSH, RST, SYN};
 use super::seq::Seq;
+use super::tail::Tail;
 use super::{SCALE, Sink, State, Tcb};
 use crate::time::Instant;
 
@@ -106,6 +107,12 @@ impl Tcb {
     /// What to send next: where it begins, and how many bytes (none for a FIN alone).
     fn choose(&mut self, now: Instant, cut: usize, most: usize) -> Option<(Seq, usize)> {
         let (_, end) = self.data();
+        if self.tail == Tail::Due {
+            if self.max != self.una {
+                return self.choose_new(cut, cut, cut).or_else(|| Some(self.last_segment(cut)));
+            }
+            self.tail = Tail::None;
+        }
         if self.congestion.recovering().is_some() {
             let room = self.congestion.window().saturating_sub(self.board.pipe(self.una, self.max, self.mss));
             if let Some((seq, hole)) = self.board.lost(self.una, self.mss)
@@ -161,6 +168,9 @@ impl Tcb {
     /// Sequence numbers from `from` to `to` are under way.
     fn sent(&mut self, now: Instant, from: Seq, to: Seq) {
         self.carried();
+        if self.tail == Tail::Due {
+            self.probed(self.max.max(to), self.max - from > 0);
+        }
         if to - self.max > 0 && from == self.max {
             self.rtt.sent(now, to);
         } else {

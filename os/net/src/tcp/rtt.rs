@@ -24,6 +24,11 @@ impl Rtt {
         Self { smoothed: None, backoff: 0, timed: None }
     }
 
+    /// The smoothed round-trip time, once there is one, and as long as nothing runs late.
+    pub(super) fn mean(&self) -> Option<Duration> {
+        self.smoothed.filter(|_| self.backoff == 0).map(|(mean, _)| mean)
+    }
+
     /// The timeout for what is sent now.
     pub(super) fn timeout(&self) -> Duration {
         let once = match self.smoothed {

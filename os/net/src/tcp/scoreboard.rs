@@ -20,6 +20,8 @@ pub(super) struct Scoreboard {
     pub(super) repeated: usize,
     /// Up to where lost data was sent again.
     again: Option<Seq>,
+    /// Every hole up to here is lost, however little has arrived beyond it.
+    certain: Option<Seq>,
 }
 
 impl Scoreboard {
@@ -75,7 +77,30 @@ impl Scoreboard {
 
     /// No losses are known any more.
     pub(super) fn recovered(&mut self) {
-        (self.repeated, self.again) = (0, None);
+        (self.repeated, self.again, self.certain) = (0, None, None);
+    }
+
+    /// Does the peer miss nothing that it has told of?
+    pub(super) fn is_clear(&self) -> bool {
+        self.ranges.is_empty() && self.repeated == 0
+    }
+
+    /// Has it what ends at `end`, beyond its acknowledgement?
+    pub(super) fn has(&self, end: Seq) -> bool {
+        self.ranges.iter().any(|(from, to)| end - *from > 0 && *to - end >= 0)
+    }
+
+    /// All before `end` that it has not is lost.
+    pub(super) fn lost_before(&mut self, end: Seq) {
+        self.certain = Some(end);
+    }
+
+    /// Is the hole before the range of this number, which starts at `from`, lost?
+    fn is_lost(&self, number: usize, from: Seq, mss: usize) -> bool {
+        // The first is what recovery began for; the rest must be as surely lost.
+        number == 0
+            || self.certain.is_some_and(|certain| certain - from >= 0)
+            || self.held(number) > (THRESHOLD - 1) * mss
     }
 
     /// Is the first segment that is not acknowledged lost?
@@ -103,7 +128,7 @@ impl Scoreboard {
         let mut bytes = 0;
         let mut at = una;
         for (number, &(from, to)) in self.ranges.iter().enumerate() {
-            bytes += match self.held(number) > (THRESHOLD - 1) * mss || number == 0 {
+            bytes += match self.is_lost(number, from, mss) {
                 true => self.again.map_or(0, |again| again.min(from).past(at)),
                 false => from.past(at),
             };
@@ -122,9 +147,7 @@ impl Scoreboard {
         for (number, &(from, to)) in self.ranges.iter().enumerate() {
             let start = at.max(again);
             if from - start > 0 {
-                // The first hole is what recovery began for; the rest must be as surely lost.
-                let lost = number == 0 || self.held(number) > (THRESHOLD - 1) * mss;
-                return lost.then_some((start, from.past(start)));
+                return self.is_lost(number, from, mss).then_some((start, from.past(start)));
             }
             at = to;
         }

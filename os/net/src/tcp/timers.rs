@@ -1,6 +1,7 @@
 //! What time brings: retransmission (RFC 6298 §5), probes of a closed window (RFC 9293 §3.8.6.1) and of a silent peer
 //! (RFC 9293 §3.8.4), delayed acknowledgements (RFC 9293 §3.8.6.3), and giving up (RFC 5482, RFC 9293 §3.8.3).
 
+use super::tail::Tail;
 use super::{Failure, State, Tcb};
 use crate::time::{Duration, Instant};
 
@@ -52,6 +53,9 @@ pub(super) struct Timers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resend {
     Data,
+    /// A probe for a tail that is lost, before the timer of `Data` would run out.
+    Tail,
+    /// Of a closed window.
     Probe,
 }
 
@@ -157,9 +161,13 @@ impl Tcb {
             self.timers.resend = None;
             return;
         };
-        let timed = self.timers.resend.map(|(_, kind)| kind);
+        let timed = self.timers.resend.map(|(_, kind)| if kind == Resend::Tail { Resend::Data } else { kind });
         if timed != Some(kind) {
-            self.timers.resend = Some((now + self.rtt.timeout(), kind));
+            let tail = if kind == Resend::Data { self.tail_timeout() } else { None };
+            self.timers.resend = Some(match tail {
+                Some(timeout) => (now + timeout, Resend::Tail),
+                None => (now + self.rtt.timeout(), kind),
+            });
         }
         if self.timers.unanswered.is_none() || timed == Some(Resend::Probe) && kind == Resend::Data {
             self.timers.unanswered = Some(now);
@@ -201,7 +209,15 @@ impl Tcb {
                 self.rtt.back_off();
                 self.timers.resend = Some((now + self.rtt.timeout(), kind));
             }
+            Resend::Tail => {
+                // Not if the peer has told of a loss meanwhile, which is dealt with.
+                if self.congestion.recovering().is_none() && self.next == self.max {
+                    self.tail = Tail::Due;
+                }
+                self.timers.resend = Some((now + self.rtt.timeout(), Resend::Data));
+            }
             Resend::Data => {
+                self.tail = Tail::None;
                 let under_way = self.board.flight(self.una, self.next);
                 let again = self.recover == self.max && self.congestion.recovering().is_none();
                 self.congestion.timed_out(under_way, self.mss, again);
