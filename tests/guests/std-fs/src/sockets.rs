@@ -9,12 +9,16 @@ use std::path::Path;
 use std::{fs, thread};
 
 pub fn run() {
+    fs::create_dir("sockets").expect("a directory");
+    std::env::set_current_dir("sockets").expect("it can be entered");
     shown();
     found();
     refused();
     datagrams();
     made_by_hand();
     mode();
+    std::env::set_current_dir("..").expect("it can be left");
+    say("nothing is left", fs::remove_dir("sockets"));
 }
 
 fn shown() {
