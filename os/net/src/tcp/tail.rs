@@ -8,7 +8,7 @@
 use super::Tcb;
 use super::segment::Segment;
 use super::seq::Seq;
-use crate::time::{Duration, Instant};
+use crate::time::Duration;
 
 /// How long a peer may keep the acknowledgement of a lonely segment to itself (§7.2: TLP.max_ack_delay).
 const ACK_DELAY: Duration = Duration::from_millis(200);

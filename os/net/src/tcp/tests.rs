@@ -217,6 +217,84 @@ fn selective_acknowledgements_have_the_holes_sent_again_and_nothing_else() {
     assert_eq!((end.tcb.pending(), end.tcb.deadline()), (0, None));
 }
 
+/// A connection with selective acknowledgements, and so many bytes under way since now.
+fn with_flight(bytes: usize) -> End {
+    let mut end = End::with(Options { mss: Some(1000), sack_permitted: true, ..Options::default() });
+    end.tcb.send(&vec![5; bytes]);
+    assert_eq!(end.output().len(), bytes.div_ceil(1000));
+    end
+}
+
+/// The peer has `ack` bytes, and those from `from` to `to`.
+fn tells(end: &mut End, ack: usize, from: usize, to: usize) {
+    let mut sack = Blocks::default();
+    sack.push((OURS + 1 + from, OURS + 1 + to));
+    let options = Options { sack, ..Options::default() };
+    end.input(Header { seq: THEIRS + 1, ack: OURS + 1 + ack, flags: ACK, window: 20_000, options }, b"");
+}
+
+#[test]
+fn a_lost_tail_is_probed_and_made_good_long_before_the_timeout() {
+    // RFC 8985 §7.2, §7.3: no new data, so the last segment again.
+    let mut end = with_flight(5000);
+    let start = end.now;
+    assert_eq!(places(&end.wait()), [4000]);
+    assert_eq!(end.now.since(start), Duration::from_millis(8));
+    // The peer has the probe and the first segment: all between is lost, and is sent at once.
+    tells(&mut end, 1000, 4000, 5000);
+    assert_eq!(places(&end.output()), [1000]);
+    tells(&mut end, 2000, 4000, 5000);
+    assert_eq!(places(&end.output()), [2000, 3000]);
+    end.segment(0, 5000, ACK, b"");
+    assert_eq!((end.tcb.pending(), end.tcb.deadline()), (0, None));
+}
+
+#[test]
+fn a_probe_is_new_data_where_there_is_some_and_its_own_loss_is_left_to_the_timeout() {
+    let mut end = with_flight(10_000);
+    end.tcb.send(&[6; 1500]);
+    assert_eq!(end.output().len(), 0, "the window is full");
+    assert_eq!(places(&end.wait()), [10_000]);
+    let probed = end.now;
+    // One probe, then the timer: RFC 8985 §7.3.
+    assert_eq!(places(&end.wait()), [0]);
+    assert!(end.now.since(probed) >= Duration::from_millis(200), "{:?}", end.now.since(probed));
+}
+
+#[test]
+fn a_probe_that_made_a_loss_good_costs_half_the_window_and_a_needless_one_nothing() {
+    // RFC 8985 §7.4.2: what was lost was the last segment alone.
+    let window = |lost: bool| {
+        let mut end = with_flight(3000);
+        assert_eq!(places(&end.wait()), [2000]);
+        end.segment(0, 3000, ACK, b"");
+        if !lost {
+            // The peer had it, and says so of the probe as well.
+            end.segment(0, 3000, ACK, b"");
+        }
+        end.tcb.send(&[7; 1000]);
+        assert_eq!(end.output().len(), 1);
+        end.segment(0, 4000, ACK, b"");
+        end.tcb.send(&[8; 20_000]);
+        end.output().len()
+    };
+    assert_eq!((window(true), window(false)), (5, 10));
+}
+
+#[test]
+fn a_lonely_segment_and_a_peer_without_selective_acknowledgements_are_not_probed() {
+    let mut end = with_flight(1000);
+    let start = end.now;
+    assert_eq!(places(&end.wait()), [0]);
+    assert!(end.now.since(start) >= Duration::from_millis(200));
+    let mut end = End::established();
+    end.tcb.send(&[5; 5000]);
+    assert_eq!(end.output().len(), 5);
+    let start = end.now;
+    end.wait();
+    assert!(end.now.since(start) >= Duration::from_millis(200));
+}
+
 #[test]
 fn a_timeout_sends_all_again_beginning_with_one() {
     // RFC 5681 §3.1, RFC 6298 §5.
