@@ -32,9 +32,6 @@ impl Tcb {
             self.recover = self.max;
             self.tail = Tail::None;
         }
-        if learnt && self.congestion.recovering().is_some() && self.board.lost_again(self.una, self.mss) {
-            self.congestion.halve(self.mss);
-        }
         self.retime(now);
     }
 

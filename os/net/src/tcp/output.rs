@@ -177,7 +177,7 @@ impl Tcb {
             self.rtt.sent_again();
         }
         if self.congestion.recovering().is_some() && self.max - from > 0 {
-            self.board.sent_again(to, self.max);
+            self.board.sent_again(to);
         }
         if from == self.next {
             self.next = to;

@@ -20,8 +20,6 @@ pub(super) struct Scoreboard {
     pub(super) repeated: usize,
     /// Up to where lost data was sent again.
     again: Option<Seq>,
-    /// The end of what had been sent when some was sent again last.
-    beyond: Seq,
     /// Every hole up to here is lost, however little has arrived beyond it.
     certain: Option<Seq>,
 }
@@ -156,23 +154,9 @@ impl Scoreboard {
         None
     }
 
-    /// Lost data up to `end` was sent again, after everything up to `max` had been sent.
-    pub(super) fn sent_again(&mut self, end: Seq, max: Seq) {
+    /// Lost data up to `end` was sent again.
+    pub(super) fn sent_again(&mut self, end: Seq) {
         self.again = Some(self.again.map_or(end, |again| again.max(end)));
-        self.beyond = max;
-    }
-
-    /// Was lost data lost again? So it is once as much has arrived of what was sent after it as shows a loss; then it is
-    /// to be sent once more.
-    pub(super) fn lost_again(&mut self, una: Seq, mss: usize) -> bool {
-        let later = |(from, to): &(Seq, Seq)| to.past((*from).max(self.beyond));
-        let lost = self.again.is_some_and(|again| again - una > 0)
-            && self.ranges.first().is_some_and(|first| first.0 - una > 0)
-            && self.ranges.iter().map(later).sum::<usize>() > (THRESHOLD - 1) * mss;
-        if lost {
-            self.again = None;
-        }
-        lost
     }
 
     /// The next byte from `at` on that the peer has not, and how many follow before one that it has.
@@ -227,10 +211,10 @@ mod tests {
         // 0-1000 and 2000-3000 are lost; 6000-11000 may still be under way.
         assert_eq!(board.pipe(una, max, MSS), 5000);
         assert_eq!(board.lost(una, MSS), Some((Seq(0), 1000)));
-        board.sent_again(Seq(1000), max);
+        board.sent_again(Seq(1000));
         assert_eq!(board.pipe(una, max, MSS), 6000);
         assert_eq!(board.lost(una, MSS), Some((Seq(2000), 1000)));
-        board.sent_again(Seq(3000), max);
+        board.sent_again(Seq(3000));
         assert_eq!(board.lost(una, MSS), None);
         assert_eq!(board.gap(Seq(1500)), (Seq(2000), 1000));
         assert_eq!(board.gap(Seq(12_000)), (Seq(12_000), usize::MAX));
@@ -242,25 +226,12 @@ mod tests {
         assert!(board.shows_loss(MSS));
         assert_eq!(board.pipe(Seq(0), Seq(6000), MSS), 2000);
         assert_eq!(board.lost(Seq(0), MSS), Some((Seq(0), MSS)));
-        board.sent_again(Seq(1000), Seq(6000));
+        board.sent_again(Seq(1000));
         assert_eq!(board.lost(Seq(0), MSS), None);
         assert_eq!(board.pipe(Seq(0), Seq(6000), MSS), 3000);
         // A part: the next one is lost as well.
         board.acknowledged(Seq(1000), 1);
         assert_eq!(board.lost(Seq(1000), MSS), Some((Seq(1000), MSS)));
-    }
-
-    #[test]
-    fn what_was_sent_again_is_lost_again_when_later_data_arrives() {
-        let mut board = Scoreboard::default();
-        board.take(&blocks(&[(1000, 5000)]), Seq(0), Seq(5000));
-        board.sent_again(Seq(1000), Seq(5000));
-        board.take(&blocks(&[(1000, 7000)]), Seq(0), Seq(9000));
-        assert!(!board.lost_again(Seq(0), MSS), "it may have been overtaken");
-        board.take(&blocks(&[(1000, 8000)]), Seq(0), Seq(9000));
-        assert!(board.lost_again(Seq(0), MSS));
-        assert_eq!(board.lost(Seq(0), MSS), Some((Seq(0), 1000)));
-        assert!(!board.lost_again(Seq(0), MSS), "told once");
     }
 
     #[test]
