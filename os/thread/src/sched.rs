@@ -7,8 +7,8 @@
 //! # Where slices end
 //! A slice upcall interrupts a thread that holds no spin lock (those mask upcalls), so the upcall may take any of them. It
 //! chooses on the CPU's own stack and does nothing else; polling devices, which may allocate, is left to the system
-//! thread, which it lets go first. A busy thread that wakes one from the fast line interrupts itself in this way. Ticks come every [`SLICE_NS`], and every [`TICK_NS`] while a busy thread has the CPU and a
-//! deadline is nearer than that, or somebody stands aside; no far side makes them closer.
+//! thread, which it lets go first. A busy thread that wakes one from the fast line interrupts itself in this way. Ticks
+//! come every [`SLICE_NS`], and every [`TICK_NS`] while a busy thread has the CPU and a deadline is nearer than that; no far side makes them closer.
 //!
 //! # Ending
 //! A thread cannot free the stack it stands on. It leaves itself in `dead`, and the next one that ends or is spawned on
@@ -36,24 +36,18 @@ struct Sched {
     live: usize,
     /// Switches so far.
     count: u32,
-    /// Ticks since they last had reason to come close.
-    calm: u32,
 }
 
 // SAFETY: threads are shared by nature; see "Who holds what".
 unsafe impl Send for Sched {}
 
-static SCHED: SpinLock<Sched> =
-    SpinLock::new(Sched { ready: Turns::new(), timers: Heap::new(), live: 0, count: 0, calm: 0 });
+static SCHED: SpinLock<Sched> = SpinLock::new(Sched { ready: Turns::new(), timers: Heap::new(), live: 0, count: 0 });
 /// Ticks come every so many ns, or 0.
 static PERIOD: AtomicU64 = AtomicU64::new(0);
 static DEAD_THREAD: AtomicPtr<Inner> = AtomicPtr::new(null_mut());
 
 /// The closest that ticks come, ns: every far side's own bound.
 const TICK_NS: u64 = 1_000_000;
-/// Ticks stay close for so many more: setting the timer anew may put the next one off by as much as it is to bring it forward
-/// (Linux's `ITIMER_VIRTUAL`, which slices of a process are, adds a tick of the host's).
-const CALM_TICKS: u32 = 8;
 /// Devices are polled at ticks, but no more often than every so many ns ...
 const POLL_NS: u64 = 2_000_000;
 /// ... every so many switches ...
@@ -95,7 +89,7 @@ impl Sched {
         let next = self.ready.pop(clock::monotonic_ns);
         // SAFETY: a live thread's.
         let busy = !next.is_null() && unsafe { (*next).turn.is_busy() };
-        if busy && (self.timers.first().is_some() || self.ready.has_aside()) { self.choose_beside(next) } else { next }
+        if busy && self.timers.first().is_some() { self.choose_beside(next) } else { next }
     }
 
     /// `busy` would leave the CPU only at a tick, so deadlines are looked at first.
@@ -105,9 +99,9 @@ impl Sched {
         let now = clock::monotonic_ns();
         if self.fire(now) {
             self.ready.push(busy, true);
-            return self.ready.pop(|| now);
+            return self.ready.pop(clock::monotonic_ns);
         }
-        self.tick_by_deadline(now, false);
+        self.tick_by_deadline(now);
         busy
     }
 
@@ -119,17 +113,11 @@ impl Sched {
         }
     }
 
-    /// Has ticks come close if the first deadline is nearer than a slice or somebody stands aside; some ticks later,
-    /// no closer than slices.
+    /// Has ticks come close if the first deadline is nearer than a slice, otherwise no closer than slices.
     #[inline(never)]
-    fn tick_by_deadline(&mut self, now: u64, is_tick: bool) {
-        let near = self.ready.has_aside() || self.timers.first().is_some_and(|first| first < now + SLICE_NS);
-        self.calm = if near { 0 } else { self.calm.saturating_add(u32::from(is_tick)) };
-        let wanted = match near {
-            true => TICK_NS,
-            false if self.calm >= CALM_TICKS => SLICE_NS,
-            false => return,
-        };
+    fn tick_by_deadline(&self, now: u64) {
+        let near = self.timers.first().is_some_and(|first| first < now + SLICE_NS);
+        let wanted = if near { TICK_NS } else { SLICE_NS };
         let period = PERIOD.load(Ordering::Relaxed);
         if period != 0 && period != wanted {
             set_period(wanted);
@@ -337,7 +325,7 @@ pub fn yield_now() {
         let mut sched = SCHED.lock();
         sched.leave(this);
         this.state.store(READY, Ordering::Relaxed);
-        sched.ready.yields(core::ptr::from_ref(this).cast_mut(), clock::monotonic_ns);
+        sched.ready.push(core::ptr::from_ref(this).cast_mut(), false);
     }
     dispatch(this);
     cpu::unmask();
@@ -483,11 +471,10 @@ fn ticked(this: *mut Inner) -> *mut Inner {
     poller::tend(poll);
     let mut sched = SCHED.lock();
     let fired = sched.fire(now);
-    let next = sched.ready.tick(this, now);
-    // Whoever woke may soon sleep again, or let others go first.
-    // SAFETY: a live thread's.
-    if !fired && unsafe { (*next).turn.is_busy() } {
-        sched.tick_by_deadline(now, true);
+    let next = if sched.ready.tick(this, now) { this } else { sched.ready.pop(clock::monotonic_ns) };
+    // Whoever woke may soon sleep again.
+    if !fired {
+        sched.tick_by_deadline(now);
     }
     if next != this {
         // SAFETY: live threads'.

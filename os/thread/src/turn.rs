@@ -11,8 +11,6 @@
 //! ones, up to [`CREDIT_NS`], and its time in the fast line is taken off. Without credit it stands in the plain line: who
 //! sleeps a little and computes a lot gets no more than who only computes. A busy thread that is overtaken keeps its place
 //! and what is left of its slice. Whoever is woken by a busy thread does not even wait for a tick ([`Turns::wake`]).
-//! Who lets others go first, and has credit, stands aside until the next tick, and then in the fast line: it looks for
-//! something, and is not to have a look once a slice of each of them.
 //!
 //! Busy threads do not come in the same order for ever: what one of them leaves for all the others would always be found by
 //! the one behind it. There are **rounds**, in which each has a slice: a thread whose slice is over goes to the head of the
@@ -101,11 +99,10 @@ struct Line<T> {
 pub(crate) struct Turns<T> {
     plain: Line<T>,
     fast: Line<T>,
-    /// Who goes to the fast line at the next tick.
-    aside: Line<T>,
-    /// The last of the plain line that is in this round; null if none is.
+    /// The last of the plain line that is in this round, a busy thread; null if none is. It stays so while it runs, until a
+    /// tick or [`Turns::settle`].
     mark: *mut T,
-    /// The coin that is tossed at the end of a slice.
+    /// The coin that is tossed at the end of a slice: the register's complement, so that all begins with zeros.
     coin: u32,
     /// How many busy threads there are, running or in line.
     busy: u32,
@@ -138,17 +135,6 @@ impl<T: Runnable> Line<T> {
         }
     }
 
-    /// Takes all of another line over, behind its own.
-    fn append(&mut self, other: &mut Self) {
-        if self.first.is_null() {
-            core::mem::swap(self, other);
-        } else if !other.first.is_null() {
-            turn(self.last).next.store(other.first, Relaxed);
-            self.last = other.last;
-            other.first = null_mut();
-        }
-    }
-
     #[inline]
     fn pop(&mut self) -> *mut T {
         let thread = self.first;
@@ -161,47 +147,13 @@ impl<T: Runnable> Line<T> {
 
 impl<T: Runnable> Turns<T> {
     pub(crate) const fn new() -> Self {
-        Turns {
-            plain: Line::NEW,
-            fast: Line::NEW,
-            aside: Line::NEW,
-            mark: null_mut(),
-            coin: 1,
-            busy: 0,
-            ahead: 0,
-            ticked: 0,
-        }
+        Turns { plain: Line::NEW, fast: Line::NEW, mark: null_mut(), coin: 0, busy: 0, ahead: 0, ticked: 0 }
     }
 
     /// Can none run?
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.plain.first.is_null() && self.fast.first.is_null() && !self.has_aside()
-    }
-
-    /// Does somebody stand aside?
-    #[inline]
-    pub(crate) fn has_aside(&self) -> bool {
-        !self.aside.first.is_null()
-    }
-
-    /// A thread that can go on lets others go first.
-    #[inline]
-    pub(crate) fn yields(&mut self, thread: *mut T, now: impl FnOnce() -> u64) {
-        if self.busy == 0 { self.plain.push(thread, false) } else { self.step_aside(thread, now()) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn step_aside(&mut self, thread: *mut T, now: u64) {
-        let turn = turn(thread);
-        if turn.credit.load(Relaxed) > 0 {
-            turn.rank.store(FAST, Relaxed);
-            turn.since.store(now, Relaxed);
-            self.aside.push(thread, false);
-        } else {
-            self.plain.push(thread, false);
-        }
+        self.plain.first.is_null() && self.fast.first.is_null()
     }
 
     /// A thread that can go on lets others go first, or (`first`) only one.
@@ -224,7 +176,9 @@ impl<T: Runnable> Turns<T> {
     #[inline(never)]
     fn wake_beside_busy(&mut self, thread: *mut T, first: bool, now: u64) -> bool {
         let turn = turn(thread);
-        let credit = self.reckon(turn, now);
+        let waited = now.saturating_sub(turn.since.swap(now, Relaxed)) / u64::from(self.busy + 1);
+        let credit = turn.credit.load(Relaxed).saturating_add_unsigned(waited).min(CREDIT_NS);
+        turn.credit.store(credit, Relaxed);
         let fast = first || credit > 0;
         if fast {
             turn.rank.store(FAST, Relaxed);
@@ -235,27 +189,11 @@ impl<T: Runnable> Turns<T> {
         fast
     }
 
-    /// A thread's credit, its share of the time since it was reckoned last included, in which it had not the CPU.
-    fn reckon(&self, turn: &Turn<T>, now: u64) -> i64 {
-        let waited = now.saturating_sub(turn.since.swap(now, Relaxed)) / u64::from(self.busy + 1);
-        let credit = turn.credit.load(Relaxed).saturating_add_unsigned(waited).min(CREDIT_NS);
-        turn.credit.store(credit, Relaxed);
-        credit
-    }
-
     /// The next to run; null if there is none.
     #[inline]
     pub(crate) fn pop(&mut self, now: impl FnOnce() -> u64) -> *mut T {
         if self.fast.first.is_null() || self.ahead >= SLICE && !self.plain.first.is_null() {
-            let thread = self.plain.pop();
-            // Where the line is empty, both are null.
-            if thread == self.mark {
-                self.mark = null_mut();
-                if thread.is_null() && self.has_aside() {
-                    return self.pop_fast(now());
-                }
-            }
-            return thread;
+            return self.plain.pop();
         }
         self.pop_fast(now())
     }
@@ -263,11 +201,8 @@ impl<T: Runnable> Turns<T> {
     #[cold]
     #[inline(never)]
     fn pop_fast(&mut self, now: u64) -> *mut T {
-        if self.fast.first.is_null() {
-            core::mem::swap(&mut self.fast, &mut self.aside);
-        }
         let thread = self.fast.pop();
-        self.reckon(turn(thread), now);
+        turn(thread).since.store(now, Relaxed);
         thread
     }
 
@@ -275,6 +210,7 @@ impl<T: Runnable> Turns<T> {
     #[cold]
     #[inline(never)]
     pub(crate) fn settle(&mut self, turn: &Turn<T>, now: u64) {
+        self.leave_round(turn);
         let busy = turn.rank.swap(PLAIN, Relaxed) == BUSY;
         let from = if busy { self.ticked } else { turn.since.load(Relaxed) };
         let ran = (now.saturating_sub(from) as i64).clamp(0, SLICE);
@@ -287,18 +223,17 @@ impl<T: Runnable> Turns<T> {
         turn.since.store(now, Relaxed);
     }
 
-    /// A tick, or an event that may have woken somebody, found `running` at work: who goes on.
-    pub(crate) fn tick(&mut self, running: *mut T, now: u64) -> *mut T {
+    /// A tick, or an event that may have woken somebody, found `running` at work. Does it go on? Otherwise it is in line.
+    pub(crate) fn tick(&mut self, running: *mut T, now: u64) -> bool {
         let turn = turn(running);
         let passed = now.saturating_sub(self.ticked).min(SLICE_NS) as i64;
         self.ticked = now;
-        self.fast.append(&mut self.aside);
         if turn.rank.load(Relaxed) == FAST {
             let ran = (now.saturating_sub(turn.since.swap(now, Relaxed)) as i64).clamp(0, SLICE);
             self.ahead += ran;
             turn.pay(ran);
             if turn.credit.load(Relaxed) > 0 {
-                return running;
+                return true;
             }
         } else {
             self.ahead = (self.ahead - passed).max(0);
@@ -314,21 +249,30 @@ impl<T: Runnable> Turns<T> {
         let over = used >= USED_NS && !self.plain.first.is_null();
         if over {
             turn.used.store(0, Relaxed);
+            self.leave_round(turn);
             self.push_behind(running);
         } else if self.fast.first.is_null() || self.ahead >= SLICE {
-            return running;
+            return true;
         } else {
             self.plain.push(running, true);
         }
-        self.pop(|| now)
+        false
+    }
+
+    /// A thread that runs is no more the last of a round.
+    fn leave_round(&mut self, running: &Turn<T>) {
+        if !self.mark.is_null() && core::ptr::eq(turn(self.mark), running) {
+            self.mark = null_mut();
+        }
     }
 
     /// Into the next round, at its head or end.
     fn push_behind(&mut self, thread: *mut T) {
-        let head = self.coin & 1;
-        self.coin = self.coin >> 1 ^ FEEDBACK * head;
+        let head = !self.coin & 1;
+        self.coin = !(!self.coin >> 1 ^ FEEDBACK * head);
         if self.mark.is_null() {
-            self.plain.push(thread, head != 0);
+            // Who is not busy is not passed.
+            self.plain.push(thread, head != 0 && turn(self.plain.last).is_busy());
             self.mark = self.plain.last;
         } else if head == 0 || self.mark == self.plain.last {
             self.plain.push(thread, false);
