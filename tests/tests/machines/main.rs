@@ -24,6 +24,7 @@ mod neighbours;
 mod peer;
 mod project;
 mod random;
+mod reports;
 mod reproducible;
 mod services;
 mod signed;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
     cases.extend(peer::cases());
     cases.extend(project::cases());
     cases.extend(random::cases());
+    cases.extend(reports::cases());
     cases.extend(tap::cases());
     cases.extend(timeline::cases());
     cases.extend(reproducible::cases());
