@@ -1,15 +1,23 @@
 //! A crate's test programs.
 
-use std::io::BufReader;
+use std::io::{BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::Message;
 
 use super::Bench;
 use super::list::Subject;
+use super::run::kill_group;
 use crate::steps;
+
+/// Cargo may take this long for one crate: two of them share the computer, and other work goes on.
+const PATIENCE: Duration = Duration::from_secs(45 * 60);
 
 /// A test program.
 #[derive(Debug)]
@@ -65,8 +73,36 @@ fn programs(mut command: Command, subject: &Subject, source: &Path) -> Result<Ve
     for variable in ["CARGO_PROFILE_DEV_DEBUG", "CARGO_PROFILE_TEST_DEBUG", "CARGO_INCREMENTAL"] {
         command.env(variable, "0");
     }
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().context("cannot start cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;
+    let (end, ended) = mpsc::channel::<()>();
+    let (programs, errors, is_late) = thread::scope(|scope| {
+        let child = &child;
+        // A build script may wait for something that does not come.
+        let watch = scope.spawn(move || {
+            let is_late = ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+            if is_late {
+                kill_group(child);
+            }
+            is_late
+        });
+        let told = told(output);
+        drop(end);
+        told.map(|(programs, errors)| (programs, errors, watch.join().unwrap_or_default()))
+    })?;
+    let status = child.wait()?;
+    if is_late {
+        bail!("cargo was not done after {} minutes", PATIENCE.as_secs() / 60);
+    }
+    if !status.success() {
+        bail!("{}", errors.lines().take(40).collect::<Vec<_>>().join("\n"));
+    }
+    Ok(programs)
+}
+
+/// What cargo tells of: test programs by name, and errors.
+fn told(output: impl Read) -> Result<(Vec<Program>, String)> {
     let (mut programs, mut errors) = (Vec::new(), String::new());
     for message in Message::parse_stream(BufReader::new(output)) {
         match message? {
@@ -82,9 +118,6 @@ fn programs(mut command: Command, subject: &Subject, source: &Path) -> Result<Ve
             _ => {}
         }
     }
-    if !child.wait()?.success() {
-        bail!("{}", errors.lines().take(40).collect::<Vec<_>>().join("\n"));
-    }
     programs.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(programs)
+    Ok((programs, errors))
 }
