@@ -10,7 +10,7 @@ use thread::WaitQueue;
 use crate::errno::{Errno, Result};
 use crate::events;
 use crate::file::{ACCESS_MODE, File, Kind, NON_BLOCKING, READ_ONLY, WRITE_ONLY};
-use crate::names::Node;
+use crate::names::{Ask, Node, Record};
 use crate::observe::Observers;
 use crate::pipe::Channel;
 use crate::stat::Stat;
@@ -186,6 +186,10 @@ impl Node for Fifo {
 
     fn lock(&self, _: Lock, _: bool) -> Result<()> {
         Ok(())
+    }
+
+    fn record(&self, ask: Ask, record: Record) -> Result<Record> {
+        Ok(if ask.is_question { Record { kind: Record::UNLOCKED, ..record } } else { record })
     }
 
     fn set_append(&self, _: bool) {}

@@ -86,6 +86,38 @@ pub struct Mapping {
     pub write: bool,
 }
 
+/// `struct flock`: a lock on a range of a file's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Record {
+    /// `F_RDLCK` 0, `F_WRLCK` 1, `F_UNLCK` 2.
+    pub kind: i16,
+    /// What `start` is counted from: 0 the file's beginning, 1 the offset, 2 the file's end.
+    pub whence: i16,
+    /// Where it begins.
+    pub start: i64,
+    /// How many bytes; negative: those before the beginning; 0: all that come.
+    pub length: i64,
+    /// Whose it is; -1: an open file's.
+    pub process: i32,
+}
+
+impl Record {
+    /// `F_UNLCK`.
+    pub const UNLOCKED: i16 = 2;
+}
+
+/// What `fcntl` is asked about a [`Record`].
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+    /// Is it the open file's (`F_OFD_SETLK`), and not the process's (`F_SETLK`)?
+    pub is_of_file: bool,
+    /// Only what is in the way (`F_GETLK`)?
+    pub is_question: bool,
+    /// Until it can be had (`F_SETLKW`)?
+    pub waits: bool,
+}
+
 /// An open file or directory of the tree, for the calls that only these know.
 pub trait Node: Send + Sync {
     /// What is held.
@@ -113,6 +145,8 @@ pub trait Node: Send + Sync {
     fn entries(&self, room: &mut [u8]) -> Result<usize>;
     /// `flock`: waits until the lock can be had, or does not.
     fn lock(&self, wants: Lock, wait: bool) -> Result<()>;
+    /// `fcntl` about a lock on a range of bytes: gives what is in the way, where that is the question.
+    fn record(&self, ask: Ask, record: Record) -> Result<Record>;
     /// `O_APPEND` was set or taken away.
     fn set_append(&self, on: bool);
 }
