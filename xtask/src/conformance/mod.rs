@@ -10,7 +10,7 @@
 //! | `compare` | what passes on Linux, and what became of it in the machine |
 //! | `news` | what the document did not say before |
 //! | `explain` | the causes put into the document anew, without a run |
-//! | `report` | `docs/conformance.md` |
+//! | `report`, `names` | `docs/conformance.md` |
 //!
 //! Only what passes on Linux is asked for. Each test that does not pass inside needs a cause in the list: inherent, then it
 //! is "not applicable", or ours, then it has failed. One without a cause makes the command fail, and so does a cause whose
@@ -22,6 +22,7 @@ mod explain;
 mod fetch;
 mod keep;
 mod list;
+mod names;
 mod news;
 mod report;
 mod run;

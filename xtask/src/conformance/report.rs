@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 
 use super::compare::{Comparison, Loss};
 use super::list::Subject;
+use super::names::{folded, names};
 use super::news::Before;
 
 const HEAD: &str = "\
@@ -167,7 +168,7 @@ fn section(subject: &Subject, comparison: &Comparison, day: &str) -> Result<Stri
         writeln!(text, "\n{}", subject.note)?;
     }
     if !comparison.not_on_linux.is_empty() {
-        writeln!(text, "\nDo not pass on Linux: {}.", names(comparison.not_on_linux.iter().map(String::as_str)))?;
+        writeln!(text, "\nDo not pass on Linux: {}.", folded(&comparison.not_on_linux))?;
     }
     losses(&mut text, subject, &comparison.losses)?;
     Ok(text)
@@ -203,14 +204,6 @@ pub(super) fn losses(text: &mut String, subject: &Subject, losses: &[Loss]) -> R
         writeln!(text, "\nFailed, {}, without a known cause:\n{names}.", unexplained.len())?;
     }
     Ok(())
-}
-
-/// Names in a row; how they fail is left out where they just fail.
-fn names<'a>(tests: impl Iterator<Item = &'a str>) -> String {
-    tests
-        .map(|test| format!("`{}`", test.trim_end_matches(" (fails)")).replace(" (", "` (").replace(")`", ")"))
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 pub(super) fn today() -> Result<String> {
