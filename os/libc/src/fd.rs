@@ -7,7 +7,7 @@ pub(crate) use crate::io::*;
 use core::ffi::{c_int, c_uint, c_ulong, c_void};
 use posix::errno::{Errno, Result};
 use posix::file::{self, Description, Kind, Open};
-use posix::names::{Ask, Record};
+use posix::names::Record;
 use posix::table::{spare, table};
 
 pub(crate) fn do_close(fd: c_int) -> Result<i64> {
@@ -99,26 +99,17 @@ pub(crate) unsafe fn do_fcntl(fd: c_int, command: c_int, argument: c_ulong) -> R
     }
 }
 
-/// A lock on a range of bytes.
+/// A lock on a range of bytes. What there is to it is with the files, and in no image without them.
 unsafe fn record_lock(file: &Open, command: c_int, record: *mut Record) -> Result<i64> {
-    let ask =
-        Ask { is_of_file: command >= 36, is_question: matches!(command, 5 | 36), waits: matches!(command, 7 | 38) };
     // SAFETY: the caller's contract.
     let wanted = unsafe { value(record) }?;
-    match wanted.kind {
-        _ if ask.is_of_file && wanted.process != 0 => return Err(Errno::INVAL),
-        0 if !ask.is_question => crate::io::readable(file)?,
-        1 if !ask.is_question => crate::io::writable(file)?,
-        0 | 1 => {}
-        Record::UNLOCKED if !ask.is_question => {}
-        _ => return Err(Errno::INVAL),
-    }
     let answer = match file.file().kind() {
-        Kind::Node(node) => node.record(ask, wanted)?,
+        Kind::Node(node) => node.record(command, file.flags(), wanted)?,
+        _ if wanted.kind as u16 > Record::UNLOCKED as u16 => return Err(Errno::INVAL),
         // Nobody else has it open.
         _ => Record { kind: Record::UNLOCKED, ..wanted },
     };
-    if ask.is_question {
+    if matches!(command, Record::GET | Record::OPEN_GET) {
         // SAFETY: the caller's contract.
         unsafe { put(record, answer) }?;
     }

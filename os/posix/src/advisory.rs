@@ -12,7 +12,8 @@ use sync::SpinLock;
 use thread::WaitQueue;
 
 use crate::errno::{Errno, Result};
-use crate::names::{Ask, Record};
+use crate::file::{ACCESS_MODE, READ_ONLY, WRITE_ONLY};
+use crate::names::Record;
 
 /// Those who wait for an advisory lock, of whatever file.
 static WAITING: WaitQueue = WaitQueue::new();
@@ -55,8 +56,27 @@ impl Advisory {
     }
 
     /// `fcntl` about a range of the file, whose offset is `current`. Gives what is in the way, or what it was asked.
-    pub(crate) fn record(&self, handle: &Handle, current: u64, ask: Ask, record: Record) -> Result<Record> {
+    pub(crate) fn record(
+        &self,
+        handle: &Handle,
+        current: u64,
+        (command, flags): (i32, u32),
+        record: Record,
+    ) -> Result<Record> {
+        let is_question = matches!(command, Record::GET | Record::OPEN_GET);
+        let is_of_file = command >= Record::OPEN_GET;
         let wants = *usize::try_from(record.kind).ok().and_then(|kind| KINDS.get(kind)).ok_or(Errno::INVAL)?;
+        if is_of_file && record.process != 0 || is_question && wants == Lock::None {
+            return Err(Errno::INVAL);
+        }
+        let is_closed_to = match wants {
+            Lock::Shared => flags & ACCESS_MODE == WRITE_ONLY,
+            Lock::Exclusive => flags & ACCESS_MODE == READ_ONLY,
+            Lock::None => false,
+        };
+        if is_closed_to && !is_question {
+            return Err(Errno::BADF);
+        }
         let base = match record.whence {
             0 => 0,
             1 => current,
@@ -64,13 +84,13 @@ impl Advisory {
             _ => return Err(Errno::INVAL),
         };
         let range = range(base, record.start, record.length)?;
-        let owner = if ask.is_of_file { ptr::from_ref(self).addr() as u64 } else { PROCESS };
-        if ask.is_question {
+        let owner = if is_of_file { ptr::from_ref(self).addr() as u64 } else { PROCESS };
+        if is_question {
             let blocker = handle.blocker(owner, range, wants);
             return Ok(blocker.map_or(Record { kind: Record::UNLOCKED, ..record }, told));
         }
         let attempt = || {
-            if !ask.is_of_file {
+            if !is_of_file {
                 return handle.blocker(owner, range, wants).map_or(Ok(()), |_| Err(fs::Error::WouldBlock));
             }
             self.has_ranges.store(true, Relaxed);
@@ -81,7 +101,7 @@ impl Advisory {
             }
             changed
         };
-        patiently(ask.waits, &attempt).map(|()| record)
+        patiently(matches!(command, Record::WAIT | Record::OPEN_WAIT), &attempt).map(|()| record)
     }
 
     /// The open file is closed.

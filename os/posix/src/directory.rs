@@ -11,7 +11,7 @@ use sync::SpinLock;
 use crate::advisory::Advisory;
 use crate::errno::{Errno, Result};
 use crate::file::{File, Kind};
-use crate::names::{Ask, Node, Record};
+use crate::names::{Node, Record};
 use crate::stat::Stat;
 use crate::table::table;
 
@@ -198,9 +198,9 @@ impl Node for OpenDirectory {
         self.lock.change(&self.handle, wants, wait)
     }
 
-    fn record(&self, ask: Ask, record: Record) -> Result<Record> {
+    fn record(&self, command: i32, flags: u32, record: Record) -> Result<Record> {
         let current = self.reading.lock().index;
-        self.lock.record(&self.handle, current, ask, record)
+        self.lock.record(&self.handle, current, (command, flags), record)
     }
 
     fn set_append(&self, _: bool) {}
@@ -249,7 +249,7 @@ impl Node for Held {
         Err(Errno::BADF)
     }
 
-    fn record(&self, _: Ask, _: Record) -> Result<Record> {
+    fn record(&self, _: i32, _: u32, _: Record) -> Result<Record> {
         Err(Errno::BADF)
     }
 

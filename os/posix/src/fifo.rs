@@ -10,7 +10,7 @@ use thread::WaitQueue;
 use crate::errno::{Errno, Result};
 use crate::events;
 use crate::file::{ACCESS_MODE, File, Kind, NON_BLOCKING, READ_ONLY, WRITE_ONLY};
-use crate::names::{Ask, Node, Record};
+use crate::names::{Node, Record};
 use crate::observe::Observers;
 use crate::pipe::Channel;
 use crate::stat::Stat;
@@ -188,8 +188,8 @@ impl Node for Fifo {
         Ok(())
     }
 
-    fn record(&self, ask: Ask, record: Record) -> Result<Record> {
-        Ok(if ask.is_question { Record { kind: Record::UNLOCKED, ..record } } else { record })
+    fn record(&self, _: i32, _: u32, record: Record) -> Result<Record> {
+        Ok(Record { kind: Record::UNLOCKED, ..record })
     }
 
     fn set_append(&self, _: bool) {}

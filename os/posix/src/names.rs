@@ -105,17 +105,14 @@ pub struct Record {
 impl Record {
     /// `F_UNLCK`.
     pub const UNLOCKED: i16 = 2;
-}
-
-/// What `fcntl` is asked about a [`Record`].
-#[derive(Clone, Copy, Debug)]
-pub struct Ask {
-    /// Is it the open file's (`F_OFD_SETLK`), and not the process's (`F_SETLK`)?
-    pub is_of_file: bool,
-    /// Only what is in the way (`F_GETLK`)?
-    pub is_question: bool,
-    /// Until it can be had (`F_SETLKW`)?
-    pub waits: bool,
+    /// `F_GETLK`: what is in the process's way?
+    pub const GET: i32 = 5;
+    /// `F_SETLKW`: for the process, until it can be had.
+    pub const WAIT: i32 = 7;
+    /// `F_OFD_GETLK`: what is in the open file's way?
+    pub const OPEN_GET: i32 = 36;
+    /// `F_OFD_SETLKW`: for the open file, until it can be had.
+    pub const OPEN_WAIT: i32 = 38;
 }
 
 /// An open file or directory of the tree, for the calls that only these know.
@@ -145,8 +142,9 @@ pub trait Node: Send + Sync {
     fn entries(&self, room: &mut [u8]) -> Result<usize>;
     /// `flock`: waits until the lock can be had, or does not.
     fn lock(&self, wants: Lock, wait: bool) -> Result<()>;
-    /// `fcntl` about a lock on a range of bytes: gives what is in the way, where that is the question.
-    fn record(&self, ask: Ask, record: Record) -> Result<Record>;
+    /// `fcntl` about a lock on a range of bytes, of a file that was opened with `flags`: gives what is in the way, where
+    /// that is the question ([`Record::GET`], [`Record::OPEN_GET`]).
+    fn record(&self, command: i32, flags: u32, record: Record) -> Result<Record>;
     /// `O_APPEND` was set or taken away.
     fn set_append(&self, on: bool);
 }

@@ -7,7 +7,7 @@ use sync::SpinLock;
 use crate::advisory::Advisory;
 use crate::errno::{Errno, Result};
 use crate::file::{APPEND, File, Kind};
-use crate::names::{Ask, Node, Record};
+use crate::names::{Node, Record};
 use crate::stat::Stat;
 
 /// Bytes of one step: the offset is locked meanwhile.
@@ -136,9 +136,9 @@ impl Node for Regular {
         self.lock.change(&self.handle, wants, wait)
     }
 
-    fn record(&self, ask: Ask, record: Record) -> Result<Record> {
+    fn record(&self, command: i32, flags: u32, record: Record) -> Result<Record> {
         let current = *self.offset.lock();
-        self.lock.record(&self.handle, current, ask, record)
+        self.lock.record(&self.handle, current, (command, flags), record)
     }
 
     fn set_append(&self, on: bool) {

@@ -177,10 +177,9 @@ fn one(bench: &Bench, subject: &Subject, ground: &str, is_resumed: bool) -> Resu
     let other = (bench.backend.on != On::Process).then_some(&*backend);
     let before = report::put(Path::new(DOCUMENT), subject, &comparison, other, &run.day)?;
     let what = other.map_or_else(|| subject.name.clone(), |other| format!("{} under {other}", subject.name));
-    let mut complaints = comparison.complaints();
+    let complaints = comparison.complaints();
     if !complaints.is_empty() {
-        let outputs = folder.join(format!("machine-{}", backend.replace('/', "-")));
-        complaints.push(format!("{what}: what the programs printed is in {}", outputs.display()));
+        println!("  what the programs printed is in {}", folder.join(place(&backend)).display());
     }
     Ok((complaints, news::of(&what, before.as_ref(), &comparison)))
 }
@@ -230,10 +229,20 @@ fn both(bench: &Bench, subject: &Subject, of: String) -> Result<Run> {
     let setup = ampoule_cli::commands::test::Setup::new(on, qemu_machine, &build::tool_folder(bench))?;
     let by_machine = |command: &mut std::process::Command| setup.set(command);
     let outputs = |place: &str| bench.folder.join(&subject.name).join(place);
-    let place = format!("machine-{}", bench.backend.name().replace('/', "-"));
     let on_linux = run::all(&linux, subject, &source, None, &outputs("linux"))?;
-    let in_machine = run::all(&machine, subject, &source, Some((&bench.tool, &by_machine)), &outputs(&place))?;
+    let in_machine = run::all(
+        &machine,
+        subject,
+        &source,
+        Some((&bench.tool, &by_machine)),
+        &outputs(&place(&bench.backend.name())),
+    )?;
     Ok(Run::new(of, report::today()?, on_linux, in_machine))
+}
+
+/// The folder of what programs printed in machines.
+fn place(backend: &str) -> String {
+    format!("machine-{}", backend.replace('/', "-"))
 }
 
 fn compared(bench: &Bench, subject: &Subject, run: &Run) -> Comparison {
