@@ -119,5 +119,8 @@ fn told(output: impl Read) -> Result<(Vec<Program>, String)> {
         }
     }
     programs.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(two) = programs.windows(2).find(|two| two[0].name == two[1].name) {
+        bail!("two of its targets are called {}: their tests would be taken for one another's", two[0].name);
+    }
     Ok((programs, errors))
 }

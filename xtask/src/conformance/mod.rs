@@ -133,7 +133,12 @@ fn explain_all(subjects: &[&Subject]) -> Result<Vec<String>> {
 /// One crate after the other, whatever becomes of each. Gives what makes the command fail; prints what is new.
 fn run_all(request: &Request<'_>, subjects: &[&Subject]) -> Result<Vec<String>> {
     let bench = Bench::new(request.backend)?;
-    let ground = keep::ground()?;
+    let ground = match keep::ground() {
+        Ok(ground) => ground,
+        Err(error) if request.is_resumed => return Err(error.context("--resume cannot tell what has been run")),
+        // Not to be found again.
+        Err(_) => format!("unknown {:?}", std::time::SystemTime::now()),
+    };
     let (mut complaints, mut news) = (Vec::new(), Vec::new());
     for (count, subject) in (1..).zip(subjects) {
         println!("{} {} ({count} of {})", subject.name, subject.version, subjects.len());
