@@ -123,7 +123,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
 
 fn explain_all(subjects: &[&Subject]) -> Result<Vec<String>> {
     let mut complaints = Vec::new();
-    for subject in subjects.iter().filter(|subject| !subject.carries_no_tests) {
+    for subject in subjects.iter().filter(|subject| is_run(subject)) {
         let unexplained = explain::explain(Path::new(DOCUMENT), subject)?;
         complaints.extend(unexplained.iter().map(|test| format!("{}: {test}, without a cause", subject.name)));
     }
@@ -142,9 +142,9 @@ fn run_all(request: &Request<'_>, subjects: &[&Subject]) -> Result<Vec<String>> 
     let (mut complaints, mut news) = (Vec::new(), Vec::new());
     for (count, subject) in (1..).zip(subjects) {
         println!("{} {} ({count} of {})", subject.name, subject.version, subjects.len());
-        let found = match subject.carries_no_tests {
-            true => without_tests(&bench, subject).map(|()| (Vec::new(), Vec::new())),
-            false => one(&bench, subject, &ground, request.is_resumed),
+        let found = match is_run(subject) {
+            true => one(&bench, subject, &ground, request.is_resumed),
+            false => not_run(&bench, subject).map(|()| (Vec::new(), Vec::new())),
         };
         let of_this = match found {
             Ok((complaints, lines)) => {
@@ -217,12 +217,28 @@ fn choice<T: ValueEnum>(option: &str, value: &str) -> Result<T> {
     T::from_str(value, false).map_err(|error| anyhow::anyhow!("{option} {value}: {error}"))
 }
 
-/// Sees to it that there are none, and says so.
-fn without_tests(bench: &Bench, subject: &Subject) -> Result<()> {
-    match fetch::tests_in(&fetch::source(&bench.folder, subject)?)? {
-        Some(file) => bail!("it carries tests after all, in {}", file.display()),
-        None => report::put_bare(Path::new(DOCUMENT), subject),
-    }
+/// Is there something to run?
+fn is_run(subject: &Subject) -> bool {
+    !subject.carries_no_tests && subject.lacks.is_empty()
+}
+
+/// Sees to it that there are no tests, or that they do not build for want of files, and says so.
+fn not_run(bench: &Bench, subject: &Subject) -> Result<()> {
+    let source = fetch::source(&bench.folder, subject)?;
+    let why = if subject.carries_no_tests {
+        if let Some(file) = fetch::tests_in(&source)? {
+            bail!("it carries tests after all, in {}", file.display());
+        }
+        "The package carries no tests on crates.io".to_owned()
+    } else {
+        let Err(error) = build::for_linux(bench, subject, &source) else { bail!("its tests build after all") };
+        let folder =
+            Path::new(&subject.lacks).file_name().and_then(|name| name.to_str()).context("what does it lack?")?;
+        let is_for_want = !source.join(&subject.lacks).exists() && format!("{error:#}").contains(&format!("{folder}/"));
+        ensure!(is_for_want, "its tests do not build, but not for want of {}: {error:#}", subject.lacks);
+        format!("The package is published without `{}`, and its tests do not build without it", subject.lacks)
+    };
+    report::put_bare(Path::new(DOCUMENT), subject, &why)
 }
 
 /// Runs a suite in both places. `of` is what the results will hold for.

@@ -81,11 +81,10 @@ pub(super) fn rewrite(file: &Path, name: &str, section: impl FnOnce(&str) -> Res
     fs::write(file, document(&sections)).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Writes the section of a crate that carries no tests.
-pub(super) fn put_bare(file: &Path, subject: &Subject) -> Result<()> {
-    rewrite(file, &subject.name, |_| {
-        Ok(format!("{} {}\n\nThe package carries no tests on crates.io ({}).", subject.name, subject.version, today()?))
-    })
+/// Writes the section of a crate none of whose tests is run, and why.
+pub(super) fn put_bare(file: &Path, subject: &Subject, why: &str) -> Result<()> {
+    let Subject { name, version, .. } = subject;
+    rewrite(file, name, |_| Ok(format!("{name} {version}\n\n{why} ({}).", today()?)))
 }
 
 /// The whole of it: the tables are the sections' own rows.
