@@ -73,6 +73,11 @@ fn programs(mut command: Command, subject: &Subject, source: &Path) -> Result<Ve
     for variable in ["CARGO_PROFILE_DEV_DEBUG", "CARGO_PROFILE_TEST_DEBUG", "CARGO_INCREMENTAL"] {
         command.env(variable, "0");
     }
+    carried_out(command, PATIENCE)
+}
+
+/// Cargo's command, ended with all that it started if it takes longer than `patience`.
+fn carried_out(mut command: Command, patience: Duration) -> Result<Vec<Program>> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
     let mut child = command.spawn().context("cannot start cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;
@@ -81,7 +86,7 @@ fn programs(mut command: Command, subject: &Subject, source: &Path) -> Result<Ve
         let child = &child;
         // A build script may wait for something that does not come.
         let watch = scope.spawn(move || {
-            let is_late = ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+            let is_late = ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout);
             if is_late {
                 kill_group(child);
             }
@@ -93,7 +98,7 @@ fn programs(mut command: Command, subject: &Subject, source: &Path) -> Result<Ve
     })?;
     let status = child.wait()?;
     if is_late {
-        bail!("cargo was not done after {} minutes", PATIENCE.as_secs() / 60);
+        bail!("cargo was not done after {} minutes", patience.as_secs() / 60);
     }
     if !status.success() {
         bail!("{}", errors.lines().take(40).collect::<Vec<_>>().join("\n"));
@@ -123,4 +128,39 @@ fn told(output: impl Read) -> Result<(Vec<Program>, String)> {
         bail!("two of its targets are called {}: their tests would be taken for one another's", two[0].name);
     }
     Ok((programs, errors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_that_hangs_is_ended_with_what_it_started() {
+        let start = std::time::Instant::now();
+        let mut command = Command::new("sh");
+        // The second one has the pipe, too.
+        command.args(["-c", "sleep 600 & wait"]);
+        let error = carried_out(command, Duration::from_millis(50)).expect_err("it hangs");
+        assert!(error.to_string().contains("was not done"), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn errors_and_programs_are_told_apart() {
+        let with = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            carried_out(command, Duration::from_secs(60))
+        };
+        let artifact = |name: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","package_id":"x","manifest_path":"/x","target":{{"kind":["test"],"crate_types":["bin"],"name":"{name}","src_path":"/x","edition":"2021","doctest":false,"test":true}},"profile":{{"opt_level":"0","debuginfo":0,"debug_assertions":true,"overflow_checks":true,"test":true}},"features":[],"filenames":[],"executable":"/{name}","fresh":true}}"#
+            )
+        };
+        let two = |a: &str, b: &str| with(&format!("echo '{}'; echo '{}'", artifact(a), artifact(b)));
+        let names: Vec<String> = two("b", "a").expect("two").into_iter().map(|program| program.name).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(two("a", "a").expect_err("one name").to_string().contains("two of its targets are called a"));
+        assert!(with("exit 1").is_err());
+    }
 }

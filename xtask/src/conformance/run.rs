@@ -93,7 +93,7 @@ pub(super) fn all(
             let text = format!("{}\n{}\n{}\n", end.output, end.errors, end.failure.as_deref().unwrap_or("passes"));
             fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
         };
-        one(program, &start, &keep, &mut results)?;
+        one(program, &start, &keep, &mut results, ALL_ALONE)?;
         let place = runner.map_or("on Linux", |_| "in the machine");
         println!("  {place}: {} ({:.1} s)", program.name, begin.elapsed().as_secs_f64());
     }
@@ -105,6 +105,7 @@ fn one(
     start: &dyn Fn(&[&str], Duration) -> Result<End>,
     keep: &dyn Fn(&End, &str) -> Result<()>,
     results: &mut Results,
+    all_alone: Duration,
 ) -> Result<()> {
     let listed = start(&["--list"], ALONE)?;
     let names = names(&listed.output);
@@ -130,7 +131,7 @@ fn one(
     let begin = Instant::now();
     for name in missing {
         let verdict =
-            if begin.elapsed() < ALL_ALONE { alone(name, start, keep)? } else { Verdict::Failed(NO_TURN.into()) };
+            if begin.elapsed() < all_alone { alone(name, start, keep)? } else { Verdict::Failed(NO_TURN.into()) };
         found.insert(name.clone(), verdict);
     }
     results.tests.extend(found.into_iter().map(|(name, verdict)| (id(&name), verdict)));
@@ -241,5 +242,38 @@ mod tests {
         command.arg("60");
         let end = end(command, Duration::from_millis(20)).expect("it starts");
         assert!(!end.in_time && end.failure.as_deref() == Some("hangs") && end.time < Duration::from_secs(30));
+    }
+
+    /// A program of three tests, the second of which ends it.
+    fn dies(arguments: &[&str]) -> Result<End> {
+        let (output, failure) = match arguments {
+            ["--list"] => ("a: test\nb: test\nc: test", None),
+            [] => ("running 3 tests\ntest a ... ok\n", Some("ends with status 134".to_owned())),
+            ["--exact", "c"] => ("running 1 test\ntest c ... ok\n", None),
+            _ => ("running 1 test\n", Some("ends with status 134".to_owned())),
+        };
+        Ok(End { output: output.into(), errors: String::new(), failure, time: Duration::ZERO, in_time: true })
+    }
+
+    #[test]
+    fn who_was_taken_along_is_run_alone_as_long_as_there_is_time() {
+        let program = Program { name: "p".into(), file: "/p".into() };
+        let run = |all_alone| {
+            let (mut results, kept) = (Results::default(), std::cell::RefCell::new(Vec::new()));
+            let keep = |_: &End, of: &str| {
+                kept.borrow_mut().push(of.to_owned());
+                Ok(())
+            };
+            one(&program, &|arguments, _| dies(arguments), &keep, &mut results, all_alone).expect("it is run");
+            (results, kept.into_inner())
+        };
+        let (results, kept) = run(Duration::from_secs(60));
+        let failed = |how: &str| Verdict::Failed(how.to_owned());
+        assert_eq!(results.tests["p::a"], Verdict::Passed);
+        assert_eq!(results.tests["p::b"], failed("ends its program"));
+        assert_eq!(results.tests["p::c"], Verdict::Passed);
+        assert!(results.time.is_empty(), "a program that dies has no time");
+        assert_eq!(kept, ["", "..b"]);
+        assert_eq!(run(Duration::ZERO).0.tests["p::c"], failed(NO_TURN));
     }
 }
