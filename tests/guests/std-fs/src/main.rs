@@ -9,6 +9,7 @@ mod fifos;
 mod files;
 mod mapping;
 mod names;
+mod records;
 
 use std::fmt::Debug;
 use std::io::{Error, Result};
@@ -38,6 +39,7 @@ fn main() {
     directories::run();
     mapping::run();
     fifos::run();
+    records::run();
     std::env::set_current_dir("/").expect("the root");
     say("all of it goes", std::fs::remove_dir_all(&own));
     println!("it is gone: {}", !own.exists());
