@@ -15,6 +15,7 @@ mod target;
 pub mod test;
 pub mod timeline;
 mod top;
+mod trace;
 mod verify;
 
 use crate::Failure;
