@@ -246,7 +246,7 @@ macro_rules! traced_calls {
             }
             Signal {
                 sigaction=rt_sigaction (Signal, Pointer, Pointer) Int #13;
-                signal (Signal, Pointer) Found;
+                signal (Signal, Handler) Handler;
                 sigprocmask=rt_sigprocmask (Name(MaskChange), Signals, Pointer) Int #14;
                 pthread_sigmask (Name(MaskChange), Signals, Pointer) Code;
                 sigaltstack (Pointer, Pointer) Int #131;

@@ -159,6 +159,8 @@ pub enum Argument {
     Statx,
     /// A signal.
     Signal,
+    /// A signal's handler.
+    Handler,
     /// A set of signals, read.
     Signals,
     /// The third argument of `fcntl`, whose command is the argument.
@@ -215,6 +217,8 @@ pub enum Gives {
     Pointer,
     /// A pointer that may well be null, as a look-up's.
     Found,
+    /// A signal's handler: -1, and `errno`.
+    Handler,
     /// An error's number, or 0.
     Code,
     /// An error's number of `getaddrinfo`'s, or 0.

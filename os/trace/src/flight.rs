@@ -3,6 +3,9 @@
 //! Invariant: a [`Call`] lies on the stack of the thread that makes it, from [`Call::begin`], which enters it into the list,
 //! to its end, which takes it out; meanwhile it is not moved, and only who holds the lock touches its links. A thread that
 //! ends by itself in the middle of a call (`pthread_exit` in a signal's handler) takes its calls out first ([`last`]).
+//!
+//! The library OS's functions call each other by their C names now and then. What a thread calls while a call of its own goes on
+//! is such a part of it, and not told, unless it comes from a signal's handler, which is the program's again ([`handler`]).
 
 use crate::line::Line;
 use crate::show::{self, Outcome};
@@ -25,9 +28,17 @@ unsafe impl Send for Tracer {}
 static TRACER: SpinLock<Tracer> = SpinLock::new(Tracer { first: null_mut(), line: Line::EMPTY });
 static HOOKED: AtomicBool = AtomicBool::new(false);
 
-/// A call that goes on.
+/// What goes on: a call, or a signal's handler in the middle of one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// By its row in the table.
+    Call(usize),
+    Handler,
+}
+
+/// A call that goes on, or a handler.
 pub(crate) struct Call {
-    row: usize,
+    what: What,
     words: [usize; 7],
     thread: u32,
     began_ns: u64,
@@ -38,61 +49,92 @@ pub(crate) struct Call {
 impl Call {
     /// A call that begins now.
     pub(crate) fn new(row: usize, words: [usize; 7]) -> Self {
-        let (thread, began_ns) = (thread::current().id(), machine::clock::monotonic_ns());
-        Self { row, words, thread, began_ns, next: null_mut(), before: null_mut() }
+        Self::of(What::Call(row), words)
     }
 
-    /// Enters it into the list. Whoever calls this MUST call [`Call::end`] or [`Call::end_raw`] before it is gone.
-    pub(crate) fn begin(&mut self) -> &mut Self {
+    fn of(what: What, words: [usize; 7]) -> Self {
+        let (thread, began_ns) = (thread::current().id(), machine::clock::monotonic_ns());
+        Self { what, words, thread, began_ns, next: null_mut(), before: null_mut() }
+    }
+
+    /// Enters it into the list, if it is to be told. Then [`Call::end`] or [`Call::end_raw`] MUST be called before it is gone.
+    #[inline(never)]
+    pub(crate) fn begin(&mut self) -> bool {
+        let mut tracer = TRACER.lock();
+        let is_told = self.what == What::Handler || !tracer.is_inside(self.thread);
+        if is_told {
+            self.enter(&mut tracer);
+        }
+        is_told
+    }
+
+    fn enter(&mut self, tracer: &mut Tracer) {
         if !HOOKED.swap(true, Ordering::Relaxed) {
             machine::end::on_end(at_end);
         }
-        let mut tracer = TRACER.lock();
         self.next = tracer.first;
         // SAFETY: a call in the list is there, and only the lock's holder touches its links.
         if let Some(next) = unsafe { self.next.as_mut() } {
             next.before = self;
         }
         tracer.first = self;
-        self
+    }
+
+    /// What it is a call of.
+    fn row(&self) -> Option<&'static abi::trace::Call> {
+        match self.what {
+            What::Call(row) => CALLS.get(row),
+            What::Handler => None,
+        }
     }
 
     /// It has given `result` back, as a C function does.
     #[inline(never)]
     pub(crate) fn end(&mut self, result: usize) {
         let errno = thread::slot(0).load(Ordering::Relaxed) as i32;
-        self.tell(Outcome::of(CALLS[self.row].gives, result, errno));
+        if let Some(row) = self.row() {
+            self.tell(row, Outcome::of(row.gives, result, errno));
+        }
     }
 
     /// It has given `result` back, as a system call does.
     #[inline(never)]
     pub(crate) fn end_raw(&mut self, result: i64) {
-        self.tell(Outcome::of_raw(CALLS[self.row].gives, result));
+        if let Some(row) = self.row() {
+            self.tell(row, Outcome::of_raw(row.gives, result));
+        }
     }
 
-    fn tell(&mut self, outcome: Outcome) {
+    fn tell(&mut self, row: &abi::trace::Call, outcome: Outcome) {
         let took_ns = machine::clock::monotonic_ns().saturating_sub(self.began_ns);
         let mut tracer = TRACER.lock();
         self.remove(&mut tracer);
         let line = &mut tracer.line;
-        self.start(line);
-        show::arguments(line, &CALLS[self.row], &self.words, Some(&outcome));
+        self.start(line, row);
+        show::arguments(line, row, &self.words, Some(&outcome));
         let _ = line.write_str(") = ");
         show::outcome(line, &outcome);
         let _ = write!(line, " <{}.{:06}>", took_ns / 1_000_000_000, took_ns % 1_000_000_000 / 1000);
         line.send();
     }
 
-    /// `[thread] seconds name(`
-    fn start(&self, line: &mut Line) {
+    /// `[thread] seconds `
+    fn head(&self, line: &mut Line) {
         let (seconds, micros) = (self.began_ns / 1_000_000_000, self.began_ns % 1_000_000_000 / 1000);
         line.clear();
-        let _ = write!(line, "[{}] {seconds}.{micros:06} {}(", self.thread, CALLS[self.row].name);
+        let _ = write!(line, "[{}] {seconds}.{micros:06} ", self.thread);
+    }
+
+    /// The same, and `name(`.
+    fn start(&self, line: &mut Line, row: &abi::trace::Call) {
+        self.head(line);
+        let _ = write!(line, "{}(", row.name);
     }
 
     fn tell_unfinished(&self, line: &mut Line) {
-        self.start(line);
-        show::arguments(line, &CALLS[self.row], &self.words, None);
+        let Some(row) = self.row() else { return };
+        self.start(line, row);
+        show::arguments(line, row, &self.words, None);
         let _ = line.write_str(" <unfinished ...>");
         line.send();
     }
@@ -111,17 +153,61 @@ impl Call {
     }
 }
 
+impl Tracer {
+    /// Is this thread in the middle of a call already, and not in a handler that interrupts it?
+    fn is_inside(&self, thread: u32) -> bool {
+        let mut next = self.first;
+        // SAFETY: calls in the list are there, and the lock is held.
+        while let Some(call) = unsafe { next.as_ref() } {
+            if call.thread == thread {
+                return call.what != What::Handler;
+            }
+            next = call.next;
+        }
+        false
+    }
+}
+
+/// Has `exit` been called? It ends with `_exit`, which is told no more.
+static EXITS: AtomicBool = AtomicBool::new(false);
+
 /// A call that does not come back. The thread may be gone with it, and so may be what it was about to do.
 pub(crate) fn last(row: usize, words: [usize; 7]) {
     let call = Call::new(row, words);
+    let Some(row) = call.row() else { return };
     let mut tracer = TRACER.lock();
-    call.start(&mut tracer.line);
-    show::arguments(&mut tracer.line, &CALLS[row], &words, None);
+    let is_part = row.symbol != "exit" && EXITS.load(Ordering::Relaxed);
+    if is_part || tracer.is_inside(call.thread) {
+        return;
+    }
+    EXITS.store(row.symbol == "exit", Ordering::Relaxed);
+    call.start(&mut tracer.line, row);
+    show::arguments(&mut tracer.line, row, &words, None);
     let _ = tracer.line.write_str(") = ?");
     tracer.line.send();
-    if CALLS[row].symbol == "pthread_exit" {
+    if row.symbol == "pthread_exit" {
         unfinished(&mut tracer, |other| other.thread == call.thread);
     }
+}
+
+/// A signal's handler runs.
+#[cfg_attr(ampoule_image, unsafe(no_mangle))]
+fn ampoule_trace_handler(number: u32, handler: &mut dyn FnMut()) {
+    if !crate::wanted::any() {
+        return handler();
+    }
+    let mut call = Call::of(What::Handler, [0; 7]);
+    call.begin();
+    {
+        let line = &mut TRACER.lock().line;
+        call.head(line);
+        let _ = line.write_str("--- ");
+        show::signal(line, number);
+        let _ = line.write_str(" ---");
+        line.send();
+    }
+    handler();
+    call.remove(&mut TRACER.lock());
 }
 
 /// Tells of the calls that go on and that nobody will see the end of, latest first, and takes them out.

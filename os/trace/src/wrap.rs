@@ -54,7 +54,9 @@ fn around(row: usize, words: [usize; 7], real: impl FnOnce() -> usize) -> usize 
         return real();
     }
     let mut call = flight::Call::new(row, words);
-    let call = call.begin();
+    if !call.begin() {
+        return real();
+    }
     let result = real();
     call.end(result);
     result
@@ -110,7 +112,9 @@ unsafe extern "C" fn ampoule_syscall_traced(
         return real();
     }
     let mut call = flight::Call::new(row, words);
-    let call = call.begin();
+    if !call.begin() {
+        return real();
+    }
     let result = real();
     call.end_raw(result);
     result

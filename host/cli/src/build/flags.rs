@@ -146,7 +146,8 @@ pub(super) fn link(package: &Package, folder: &Path, wants: Wants) -> Vec<String
     let mut flags = place(folder);
     flags.extend(LINK.map(|flag| format!("-Clink-arg={flag}")));
     if wants.raw_system_calls {
-        let flag_of = |flag| if flag == RAW_SYSTEM_CALLS[0] && package.traced { traced::RAW_SYSTEM_CALLS } else { flag };
+        let flag_of =
+            |flag| if flag == RAW_SYSTEM_CALLS[0] && package.traced { traced::RAW_SYSTEM_CALLS } else { flag };
         flags.extend(RAW_SYSTEM_CALLS.map(|flag| format!("-Clink-arg={}", flag_of(flag))));
     } else if package.calls_by_number {
         flags.push(format!("-Clink-arg={CALLS_BY_NUMBER}"));

@@ -59,7 +59,9 @@ pub fn build(folder: &Path, name: Option<&str>, options: &BuildOptions, output: 
     }
     let package = Package::find(folder, name, options)?;
     let mut manifest = manifest::read(&package.cargo_toml, &package.name, &package.version)?;
-    manifest.traced = package.traced.then_some(true);
+    if package.traced {
+        traced::mark(&mut manifest);
+    }
     let rules = manifest::read_files(&package.cargo_toml)?;
     let files = files::pack(&package.cargo_toml, &rules, package.cargo_target())?;
     let sources = Sources::find()?;

@@ -7,6 +7,7 @@
 
 use std::process::Command;
 
+use abi::manifest::Manifest;
 use abi::trace::CALLS;
 use anyhow::{Context, Result};
 
@@ -15,6 +16,16 @@ use super::sources::Sources;
 
 /// Where `syscall` instructions end up, instead of in `ampoule_syscall`.
 pub(super) const RAW_SYSTEM_CALLS: &str = "-Wl,--defsym=ampoule_syscall_entry=ampoule_syscall_traced";
+
+/// What a traced image has more of memory than its manifest says, in bytes: it is larger. (Under q35 the BIOS has its own data
+/// at the end of memory, over an image that reaches so far.)
+const MORE_MEMORY: u64 = 8 << 20;
+
+/// Says in the manifest that the image is traced.
+pub(super) fn mark(manifest: &mut Manifest) {
+    manifest.traced = Some(true);
+    manifest.memory = manifest.memory.saturating_add(MORE_MEMORY);
+}
 
 /// Flags for the last link: a pair of functions for each symbol. One that the library OS does not offer may be the program's
 /// own, and is left alone.

@@ -9,8 +9,8 @@ use super::message::{Head, Kind, MESSAGE_MAX};
 use super::rings::{self, Rings};
 use super::strings::Strings;
 use super::tender::{
-    CAPTURE, CONTROL, CONTROL_SET, DEBUGGER, EVENTS, INPUT_SET, INTERFACE, LAST, TOKEN_CONTROL, TOKEN_FRAMES, TRACE,
-    TOKEN_INPUT,
+    CAPTURE, CONTROL, CONTROL_SET, DEBUGGER, EVENTS, INPUT_SET, INTERFACE, LAST, TOKEN_CONTROL, TOKEN_FRAMES,
+    TOKEN_INPUT, TRACE,
 };
 use super::tender::{Moment, Platform, Tender};
 use super::upcall::Upcall;

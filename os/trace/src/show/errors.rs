@@ -57,7 +57,16 @@ mod tests {
     #[test]
     fn names_stand_at_their_numbers() {
         let names: Vec<&str> = NAMES.split(' ').collect();
-        for (code, name) in [(2, "ENOENT"), (35, "EDEADLK"), (42, "ENOMSG"), (71, "EPROTO"), (88, "ENOTSOCK"), (98, "EADDRINUSE"), (111, "ECONNREFUSED"), (133, "EHWPOISON")] {
+        for (code, name) in [
+            (2, "ENOENT"),
+            (35, "EDEADLK"),
+            (42, "ENOMSG"),
+            (71, "EPROTO"),
+            (88, "ENOTSOCK"),
+            (98, "EADDRINUSE"),
+            (111, "ECONNREFUSED"),
+            (133, "EHWPOISON"),
+        ] {
             assert_eq!(names[code - 1], name);
         }
         assert_eq!(names.len(), 133);

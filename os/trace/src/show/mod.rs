@@ -37,7 +37,7 @@ impl Outcome {
         let (long, int) = (result as i64, i64::from(result as i32));
         let (value, failed) = match gives {
             Gives::Int => (int, int == -1),
-            Gives::Long => (long, long == -1),
+            Gives::Long | Gives::Handler => (long, long == -1),
             Gives::Pointer => (long, long == -1 || long == 0),
             Gives::Code | Gives::Lookup | Gives::Number => (int, false),
             Gives::Count | Gives::Found => (long, false),
@@ -90,7 +90,17 @@ fn one(line: &mut Line, argument: Argument, at: usize, words: &[usize; 7], outco
     // What was written, and what is not looked at.
     let is_written = matches!(
         argument,
-        Room | TextRoom | AddressRoom(_) | ValueRoom(_) | At | PiecesRoom(_) | MessageRoom | Events | Pair | TimeRoom | Stat | Statx
+        Room | TextRoom
+            | AddressRoom(_)
+            | ValueRoom(_)
+            | At
+            | PiecesRoom(_)
+            | MessageRoom
+            | Events
+            | Pair
+            | TimeRoom
+            | Stat
+            | Statx
     );
     let is_refused = outcome.is_some_and(|outcome| outcome.errno == Some(EFAULT));
     if is_written && done.is_none() || is_refused && is_followed(argument) {
@@ -131,6 +141,7 @@ fn one(line: &mut Line, argument: Argument, at: usize, words: &[usize; 7], outco
         Stat => return files::stat(line, word),
         Statx => return files::statx(line, word),
         Signal => return words::signal(line, word as i32),
+        Handler => return words::handler(line, word),
         Signals => return words::signals(line, word),
         Control(command) => return words::control(line, words[command], word),
         FutexTime(operation) if words::futex_waits(words[operation]) => return times::time(line, word),
@@ -147,6 +158,11 @@ fn is_followed(argument: Argument) -> bool {
     )
 }
 
+/// A signal's name.
+pub(crate) fn signal(line: &mut Line, number: u32) {
+    words::signal(line, number as i32);
+}
+
 fn pointer(line: &mut Line, word: usize) {
     let _ = if word == 0 { line.write_str("NULL") } else { write!(line, "{word:#x}") };
 }
@@ -161,6 +177,7 @@ pub(crate) fn outcome(line: &mut Line, outcome: &Outcome) {
         Gives::Nothing | Gives::Never => line.write_str("?"),
         Gives::Pointer if outcome.errno.is_some() && outcome.value == 0 => line.write_str("NULL"),
         Gives::Pointer if outcome.errno.is_none() => return pointer(line, outcome.value as usize),
+        Gives::Handler if outcome.errno.is_none() => return words::handler(line, outcome.value as usize),
         Gives::Found => return pointer(line, outcome.value as usize),
         Gives::Lookup if outcome.value != 0 => return errors::lookup(line, outcome.value),
         _ => write!(line, "{}", outcome.value),
@@ -242,7 +259,10 @@ mod tests {
             "epoll_ctl(3, EPOLL_CTL_ADD, 4, {events=EPOLLIN, data=0x7}) = 0"
         );
         let events = event.as_ptr() as usize;
-        assert_eq!(shown("epoll_wait", &[3, events, 8, -1_i64 as usize], 1, 0), "epoll_wait(3, [{events=EPOLLIN, data=0x7}], 8, -1) = 1");
+        assert_eq!(
+            shown("epoll_wait", &[3, events, 8, -1_i64 as usize], 1, 0),
+            "epoll_wait(3, [{events=EPOLLIN, data=0x7}], 8, -1) = 1"
+        );
         assert_eq!(
             shown("nanosleep", &[time.as_ptr() as usize, 0], 0, 0),
             "nanosleep({tv_sec=1, tv_nsec=500000000}, NULL) = 0"
@@ -258,7 +278,10 @@ mod tests {
     fn results_of_other_kinds() {
         assert_eq!(shown("malloc", &[8], 0, 12), "malloc(8) = NULL ENOMEM (Cannot allocate memory)");
         assert_eq!(shown("free", &[4096], 1, 12), "free(0x1000) = ?");
-        assert_eq!(shown("pthread_join", &[4096, 0], 35, 0), "pthread_join(0x1000, NULL) = 35 EDEADLK (Resource deadlock avoided)");
+        assert_eq!(
+            shown("pthread_join", &[4096, 0], 35, 0),
+            "pthread_join(0x1000, NULL) = 35 EDEADLK (Resource deadlock avoided)"
+        );
         let map = shown("mmap64", &[0, 4096, 3, 0x22, FAILED, 0], FAILED, 12);
         assert_eq!(
             map,

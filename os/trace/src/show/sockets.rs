@@ -29,8 +29,10 @@ pub(super) fn address(line: &mut Line, at: usize, length: usize) {
         }
         (AF_INET6, _, Some(v6)) => {
             let address: [u8; 16] = v6[8..24].try_into().unwrap_or_default();
-            let (flow, scope) =
-                (u32::from_be_bytes([v6[4], v6[5], v6[6], v6[7]]), u32::from_ne_bytes([v6[24], v6[25], v6[26], v6[27]]));
+            let (flow, scope) = (
+                u32::from_be_bytes([v6[4], v6[5], v6[6], v6[7]]),
+                u32::from_ne_bytes([v6[24], v6[25], v6[26], v6[27]]),
+            );
             let (port, address) = (port(v6), Ipv6Addr::from(address));
             write!(
                 line,

@@ -10,8 +10,15 @@ use core::fmt::Write as _;
 type Names = &'static [(u32, &'static str)];
 
 /// Flags of [`poll`](super::waits).
-pub(super) const POLL: Names =
-    &[(1, "POLLIN"), (2, "POLLPRI"), (4, "POLLOUT"), (8, "POLLERR"), (16, "POLLHUP"), (32, "POLLNVAL"), (0x2000, "POLLRDHUP")];
+pub(super) const POLL: Names = &[
+    (1, "POLLIN"),
+    (2, "POLLPRI"),
+    (4, "POLLOUT"),
+    (8, "POLLERR"),
+    (16, "POLLHUP"),
+    (32, "POLLNVAL"),
+    (0x2000, "POLLRDHUP"),
+];
 /// Flags of epoll's events.
 pub(super) const EPOLL: Names = &[
     (1, "EPOLLIN"),
@@ -42,17 +49,41 @@ const OPEN: Names = &[
     (0o2000000, "O_CLOEXEC"),
     (0o10000000, "O_PATH"),
 ];
-const SOCKET_KINDS: Names = &[
-    (1, "SOCK_STREAM"),
-    (2, "SOCK_DGRAM"),
-    (3, "SOCK_RAW"),
-    (5, "SOCK_SEQPACKET"),
-    (10, "SOCK_PACKET"),
-];
+const SOCKET_KINDS: Names =
+    &[(1, "SOCK_STREAM"), (2, "SOCK_DGRAM"), (3, "SOCK_RAW"), (5, "SOCK_SEQPACKET"), (10, "SOCK_PACKET")];
 const SIGNALS: [&str; 32] = [
-    "0", "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1", "SIGSEGV",
-    "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN",
-    "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS",
+    "0",
+    "SIGHUP",
+    "SIGINT",
+    "SIGQUIT",
+    "SIGILL",
+    "SIGTRAP",
+    "SIGABRT",
+    "SIGBUS",
+    "SIGFPE",
+    "SIGKILL",
+    "SIGUSR1",
+    "SIGSEGV",
+    "SIGUSR2",
+    "SIGPIPE",
+    "SIGALRM",
+    "SIGTERM",
+    "SIGSTKFLT",
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGWINCH",
+    "SIGIO",
+    "SIGPWR",
+    "SIGSYS",
 ];
 const CLOCKS: [&str; 8] = [
     "CLOCK_REALTIME",
@@ -76,9 +107,7 @@ fn names(words: Words) -> Names {
             (0x1000, "AT_EMPTY_PATH"),
         ],
         Words::Access => &[(4, "R_OK"), (2, "W_OK"), (1, "X_OK")],
-        Words::Whence => {
-            &[(0, "SEEK_SET"), (1, "SEEK_CUR"), (2, "SEEK_END"), (3, "SEEK_DATA"), (4, "SEEK_HOLE")]
-        }
+        Words::Whence => &[(0, "SEEK_SET"), (1, "SEEK_CUR"), (2, "SEEK_END"), (3, "SEEK_DATA"), (4, "SEEK_HOLE")],
         Words::Command => &[
             (0, "F_DUPFD"),
             (1, "F_GETFD"),
@@ -324,7 +353,13 @@ pub(super) fn option(line: &mut Line, level: usize, word: usize) {
             (39, "SO_DOMAIN"),
         ],
         6 => &[(1, "TCP_NODELAY"), (4, "TCP_KEEPIDLE"), (5, "TCP_KEEPINTVL"), (6, "TCP_KEEPCNT"), (12, "TCP_QUICKACK")],
-        0 => &[(1, "IP_TOS"), (2, "IP_TTL"), (33, "IP_MULTICAST_TTL"), (34, "IP_MULTICAST_LOOP"), (35, "IP_ADD_MEMBERSHIP")],
+        0 => &[
+            (1, "IP_TOS"),
+            (2, "IP_TTL"),
+            (33, "IP_MULTICAST_TTL"),
+            (34, "IP_MULTICAST_LOOP"),
+            (35, "IP_ADD_MEMBERSHIP"),
+        ],
         41 => &[(16, "IPV6_UNICAST_HOPS"), (26, "IPV6_V6ONLY"), (67, "IPV6_TCLASS")],
         _ => &[],
     };
@@ -340,6 +375,15 @@ pub(super) fn signal(line: &mut Line, number: i32) {
         Some(name) => line.write_str(name),
         None => write!(line, "SIGRT_{}", number - 32),
     };
+}
+
+/// What is done about one.
+pub(super) fn handler(line: &mut Line, word: usize) {
+    match word {
+        0 => _ = line.write_str("SIG_DFL"),
+        1 => _ = line.write_str("SIG_IGN"),
+        _ => pointer(line, word),
+    }
 }
 
 /// A set of signals.
