@@ -29,6 +29,7 @@ mod services;
 mod signed;
 mod tap;
 mod timeline;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     cases.extend(random::cases());
     cases.extend(tap::cases());
     cases.extend(timeline::cases());
+    cases.extend(trace::cases());
     cases.extend(reproducible::cases());
     cases.extend(services::cases());
     cases.extend(signed::cases());

@@ -248,6 +248,7 @@ pub(super) fn flags(line: &mut Line, words: Words, word: u32) {
         Words::Open => (["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"].get(word as usize & 3).copied(), word & !3),
         Words::Access if word == 0 => (Some("F_OK"), 0),
         Words::Protection if word == 0 => (Some("PROT_NONE"), 0),
+        Words::Mask if word & 0xfff == 0xfff => (Some("STATX_ALL"), word & !0xfff),
         Words::Mask if word & 0x7ff == 0x7ff => (Some("STATX_BASIC_STATS"), word & !0x7ff),
         Words::SocketKind => {
             let kind = SOCKET_KINDS.iter().find(|(value, _)| *value == word & 15);
