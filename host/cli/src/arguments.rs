@@ -38,7 +38,7 @@ pub enum Command {
     /// Build a package and seal it into an image
     Build(Build),
     /// Run an image, building it first where a package is named
-    Run(Run),
+    Run(Box<Run>),
     /// Run a project's own tests in machines
     Test(Test),
     /// List the machines that run in the background
