@@ -40,6 +40,7 @@ enum What {
 pub(crate) struct Call {
     what: What,
     words: [usize; 7],
+    /// 0: there is none yet.
     thread: u32,
     began_ns: u64,
     next: *mut Call,
@@ -53,7 +54,7 @@ impl Call {
     }
 
     fn of(what: What, words: [usize; 7]) -> Self {
-        let (thread, began_ns) = (thread::current().id(), machine::clock::monotonic_ns());
+        let (thread, began_ns) = (thread::current_id(), machine::clock::monotonic_ns());
         Self { what, words, thread, began_ns, next: null_mut(), before: null_mut() }
     }
 
@@ -91,7 +92,7 @@ impl Call {
     /// It has given `result` back, as a C function does.
     #[inline(never)]
     pub(crate) fn end(&mut self, result: usize) {
-        let errno = thread::slot(0).load(Ordering::Relaxed) as i32;
+        let errno = if self.thread == 0 { 0 } else { thread::slot(0).load(Ordering::Relaxed) as i32 };
         if let Some(row) = self.row() {
             self.tell(row, Outcome::of(row.gives, result, errno));
         }

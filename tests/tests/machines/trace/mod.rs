@@ -159,7 +159,8 @@ fn filtered(backend: Backend) -> Result<()> {
     ensure!(names("--trace=memory")? == ["mmap", "mprotect", "munmap"]);
     let net = ["accept4", "bind", "connect", "getsockname", "listen", "recv", "recvfrom", "send", "sendto"];
     ensure!(names("--trace=net")? == [&net[..], &["setsockopt", "shutdown", "socket", "socketpair"]].concat());
-    ensure!(names("--trace=heap")?.contains(&"malloc".to_owned()));
+    let heap = names("--trace=heap")?;
+    ensure!(["malloc", "free", "realloc"].iter().all(|name| heap.contains(&(*name).to_owned())), "{heap:?}");
     let most = names("--trace=!net,!read")?;
     ensure!(most.contains(&"write".into()) && !most.contains(&"read".into()) && !most.contains(&"bind".into()));
     let unknown = Machine::start(&image, backend, &["--trace=net,opne"])?.end()?.with_status(2)?;
