@@ -30,6 +30,7 @@ mod services;
 mod signed;
 mod tap;
 mod timeline;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
     cases.extend(reports::cases());
     cases.extend(tap::cases());
     cases.extend(timeline::cases());
+    cases.extend(trace::cases());
     cases.extend(reproducible::cases());
     cases.extend(services::cases());
     cases.extend(signed::cases());
