@@ -61,11 +61,14 @@ pub enum LogKind {
     /// A backtrace: an array of `u64` return addresses, innermost first, at most [`BACKTRACE_MAX`]. The far side
     /// prints each as an offset into the image, and by name where it has the image's debug file.
     Backtrace = 1,
+    /// A line of a trace, its newline included ([`crate::trace`]): to where the operator wants traces, or nowhere. An
+    /// exokernel that came with an ordinary image does not know it.
+    Trace = 2,
 }
 
 /// The longest backtrace that [`LogKind::Backtrace`] takes, in frames.
 pub const BACKTRACE_MAX: u64 = 128;
-/// The longest text that [`LogKind::Text`] takes, in bytes; the rest is cut off.
+/// The longest text that [`LogKind::Text`] and [`LogKind::Trace`] take, in bytes; the rest is cut off.
 pub const LOG_MAX: u64 = 16384;
 
 /// [`Call::Wait`] with this deadline serves the rings and returns at once.

@@ -39,6 +39,16 @@ pub struct Manifest {
     /// Names that are known without asking, or `None`: there are none.
     #[n(7)]
     pub names: Option<Names>,
+    /// Whether its calls of the library OS can be told of ([`crate::trace`]); `None` says no in no bytes at all.
+    #[n(8)]
+    pub traced: Option<bool>,
+}
+
+impl Manifest {
+    /// Was the image built so that its calls of the library OS can be told of?
+    pub fn is_traced(&self) -> bool {
+        self.traced == Some(true)
+    }
 }
 
 /// What `hosts(5)` and `resolv.conf(5)` say on other systems.

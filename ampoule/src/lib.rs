@@ -8,3 +8,5 @@
 
 #[cfg(ampoule_image)]
 extern crate libc_door as _;
+#[cfg(all(ampoule_image, ampoule_trace))]
+extern crate trace as _;

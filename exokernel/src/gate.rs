@@ -75,6 +75,9 @@ pub fn exit(status: u64) -> ! {
 fn log(kind: u64, address: u64, length: u64) -> Result<(), GateError> {
     if kind == LogKind::Text as u64 {
         each_piece(address, length.min(LOG_MAX), &mut |piece| piece.iter().for_each(|b| serial::put(*b)))
+    } else if cfg!(feature = "trace") && kind == LogKind::Trace as u64 {
+        serial::put(abi::trace::MARK);
+        each_piece(address, length.min(LOG_MAX), &mut |piece| piece.iter().for_each(|b| serial::put(*b)))
     } else if kind == LogKind::Backtrace as u64 && address.is_multiple_of(8) {
         each_piece(address, length.min(BACKTRACE_MAX * 8) & !7, &mut |piece| {
             for frame in piece.as_chunks::<8>().0 {

@@ -125,12 +125,24 @@ impl Guest {
     /// # Errors
     /// It does not build.
     pub fn image(&self, way: Way) -> Result<PathBuf> {
+        self.image_with(way, &[])
+    }
+
+    /// The same, built so that `run --trace` can show its calls.
+    ///
+    /// # Errors
+    /// It does not build.
+    pub fn traced_image(&self, way: Way) -> Result<PathBuf> {
+        self.image_with(way, &["--trace"])
+    }
+
+    fn image_with(&self, way: Way, more: &[&str]) -> Result<PathBuf> {
         let folder = tool::root().join("target/guests");
         std::fs::create_dir_all(&folder)?;
-        let output = folder.join(format!("{}-libc.img", self.name));
+        let output = folder.join(format!("{}{}-libc.img", self.name, more.concat()));
         let output = output.to_str().context("the project's folder has a name of UTF-8")?;
         let archive = ["--no-default-features", "--output", output];
-        let arguments: &[&str] = if way == Way::Line { &[] } else { &archive };
+        let arguments: &[&str] = &[more, if way == Way::Line { &[] } else { &archive }].concat();
         tool::image_with(&self.folder, arguments, &[("CARGO_PROFILE_RELEASE_PANIC", Path::new(&self.panic))])
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Each crate, and the crates of ours that it may name. What is not in the table may name none.
-const ALLOWED: [(&str, &[&str]); 23] = [
+const ALLOWED: [(&str, &[&str]); 24] = [
     ("ampoule-abi", &[]),
     ("ampoule-exokernel", &["ampoule-abi"]),
     // the library OS, from the CPU up
@@ -48,8 +48,10 @@ const ALLOWED: [(&str, &[&str]); 23] = [
             "ampoule-virtio",
         ],
     ),
-    ("ampoule-archive", &["ampoule-abi", "ampoule-libc", "ampoule-machine", "ampoule-memory"]),
-    ("ampoule", &["ampoule-libc"]),
+    // stands between the program and that door, in traced images
+    ("ampoule-trace", &["ampoule-abi", "ampoule-machine", "ampoule-sync", "ampoule-thread", "ampoule-libc"]),
+    ("ampoule-archive", &["ampoule-abi", "ampoule-libc", "ampoule-machine", "ampoule-memory", "ampoule-trace"]),
+    ("ampoule", &["ampoule-libc", "ampoule-trace"]),
     // the host
     ("ampoule-host-device", &["ampoule-abi"]),
     ("ampoule-image", &["ampoule-abi"]),

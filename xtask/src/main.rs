@@ -23,8 +23,9 @@ usage: cargo xtask COMMAND
                    measures speed, size and memory beside their references, and writes docs/benchmarks.md (20 minutes);
                    --list tells the parts, --render writes the page of what was measured before
   reproduce [EXAMPLE]...  builds examples twice, in other folders, times, languages, as other users, and compares bytes
-  conformance [CRATE]... [--on BACKEND] [--machine MACHINE | --explain]
-                   crates' own test suites on Linux and in machines, side by side; writes docs/conformance.md (minutes)
+  conformance [CRATE]... [--on BACKEND] [--machine MACHINE] [--resume | --explain]
+                   crates' own test suites on Linux and in machines, side by side; writes docs/conformance.md (minutes a
+                   crate); --resume runs only what has not been run with these sources
   gibibyte         a GiB over each simulated bad link, and each way over each bad link between a machine and Linux
                    (half an hour)
   nested           the guests on the KVM of an emulated AMD CPU, with and without nested page tables (minutes)";

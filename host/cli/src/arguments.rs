@@ -38,7 +38,7 @@ pub enum Command {
     /// Build a package and seal it into an image
     Build(Build),
     /// Run an image, building it first where a package is named
-    Run(Run),
+    Run(Box<Run>),
     /// Run a project's own tests in machines
     Test(Test),
     /// List the machines that run in the background
@@ -90,6 +90,9 @@ pub struct Build {
     /// Where to write the image
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Build it so that `run --trace` can show its calls: larger and slower
+    #[arg(long)]
+    pub trace: bool,
     /// Sign it with this OpenSSH Ed25519 key; the signature goes beside it, IMAGE.sig
     #[arg(long, value_name = "KEY")]
     pub sign: Option<PathBuf>,
@@ -116,6 +119,9 @@ pub struct BuildOptions {
     /// Do without the network
     #[arg(long)]
     pub offline: bool,
+    /// So that its calls of the library OS can be told of (`--trace`).
+    #[arg(skip)]
+    pub traced: bool,
 }
 
 /// Run an image, building it first where a package is named
@@ -184,6 +190,20 @@ pub struct Run {
     /// QEMU, otherwise packets made up from what its sockets carry
     #[arg(long, value_name = "FILE", conflicts_with = "detach")]
     pub pcap: Option<PathBuf>,
+    /// Show each call that the program makes of its operating system, when it has ended, as strace does: all but the heap's and
+    /// locks', or those named: calls, families of them (file, desc, net, thread, lock, memory, heap, time, signal, process), or
+    /// all; a word behind a ! takes away. A package is built for it; an image has to have been
+    #[arg(
+        long,
+        value_name = "CALLS",
+        num_args = 0..=1,
+        require_equals = true,
+        conflicts_with_all = ["detach", "explain_jail"]
+    )]
+    pub trace: Option<Option<String>>,
+    /// Write the trace to this file instead of standard error
+    #[arg(long, value_name = "FILE", requires = "trace")]
+    pub trace_file: Option<PathBuf>,
     /// Have it wait for gdb at this port of 127.0.0.1, before the program's first instruction (0: any free port); as a process,
     /// for a gdb that attaches to it. The command for gdb is printed. A package is built with --debuginfo
     #[arg(long, value_name = "PORT", conflicts_with = "detach")]

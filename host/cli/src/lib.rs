@@ -42,7 +42,7 @@ pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
         return status;
     }
     let command = match arguments::Run::quick(&words) {
-        Some(run) => arguments::Command::Run(run),
+        Some(run) => arguments::Command::Run(Box::new(run)),
         None => match arguments::Arguments::try_parse_from(commands::test::sorted(words)) {
             Ok(arguments) => arguments.command,
             Err(error) => error.exit(),

@@ -8,9 +8,10 @@
 //! files. What is not understood, a function whose address is taken among it, counts as that too.
 
 use crate::debug::Symboliser;
-use crate::guest::Guest;
+use crate::guest::{Guest, Segment};
 use crate::seal::SealError;
 use abi::boot::SEGMENT_EXECUTE;
+use iced_x86::{Decoder, DecoderOptions};
 use object::read::elf::ElfFile64;
 use object::{Object as _, ObjectSymbol as _};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -51,23 +52,24 @@ pub fn may_make_files(elf: &[u8]) -> Result<bool, SealError> {
 }
 
 /// Who refers to which function.
-struct Callers {
+struct Callers<'g> {
+    guest: &'g Guest,
     /// Starts of functions, ascending, and their lengths.
     functions: Vec<(u64, u64)>,
-    /// By a function's start: places in code that refer to it.
+    /// By a function's start: places in code that may refer to it.
     places: HashMap<u64, Vec<u64>>,
     /// Functions whose address is in the data.
     taken: HashSet<u64>,
 }
 
-impl Callers {
-    fn of(guest: &Guest) -> Callers {
+impl<'g> Callers<'g> {
+    fn of(guest: &'g Guest) -> Self {
         let functions = guest.functions.clone();
         let starts: HashSet<u64> = functions.iter().map(|f| f.0).collect();
         let mut places = HashMap::<u64, Vec<u64>>::new();
         for segment in guest.segments.iter().filter(|s| s.access & SEGMENT_EXECUTE != 0) {
             // Calls, jumps and addresses are relative to the next instruction, after the four bytes of the distance. Looked
-            // for at every byte: one too many does no harm.
+            // for at every byte, so by chance there are some too many ([`Self::refers`]).
             for (at, bytes) in segment.bytes.windows(4).enumerate() {
                 let place = segment.address + at as u64;
                 let distance = i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -83,7 +85,7 @@ impl Callers {
             segment.bytes.get(at..at + 8).and_then(|w| w.try_into().ok()).map(u64::from_le_bytes)
         };
         let taken = guest.relocations.iter().filter_map(|at| word(*at)).filter(|w| starts.contains(w)).collect();
-        Callers { functions, places, taken }
+        Callers { guest, functions, places, taken }
     }
 
     /// The function that a place is in.
@@ -91,6 +93,27 @@ impl Callers {
         let after = self.functions.partition_point(|f| f.0 <= place);
         let (start, length) = *self.functions.get(after.checked_sub(1)?)?;
         (place - start < length).then_some(start)
+    }
+
+    /// Is the distance at `place`, which would lead to `target`, an instruction's operand, and not a few bytes that happen to
+    /// look like one? Where the function does not decode, it counts as that.
+    fn refers(&self, place: u64, target: u64) -> bool {
+        let Some(start) = self.function(place) else { return true };
+        let segments = self.guest.segments.iter();
+        let code = |s: &'g Segment| s.bytes.get(start.checked_sub(s.address)? as usize..);
+        let Some(code) = segments.filter(|s| s.access & SEGMENT_EXECUTE != 0).find_map(code) else { return true };
+        let mut decoder = Decoder::with_ip(64, code, start, DecoderOptions::NONE);
+        while decoder.can_decode() {
+            let instruction = decoder.decode();
+            if instruction.is_invalid() {
+                return true;
+            }
+            if instruction.next_ip() > place {
+                let memory = instruction.is_ip_rel_memory_operand().then(|| instruction.ip_rel_memory_address());
+                return memory == Some(target) || instruction.near_branch_target() == target;
+            }
+        }
+        true
     }
 
     /// Do all chains of calls to `target` come by a reader?
@@ -101,7 +124,7 @@ impl Callers {
             let Some(places) = self.places.get(&function).filter(|_| !self.taken.contains(&function)) else {
                 return false;
             };
-            for place in places {
+            for place in places.iter().filter(|place| self.refers(**place, function)) {
                 if names.places(*place).iter().any(|place| is_reader(&place.function)) {
                     continue;
                 }
@@ -130,6 +153,31 @@ fn is_reader(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_distance_counts_where_it_is_an_operand() {
+        // 0x1000: mov eax, 0xffb; ret, whose constant would lead from its end to 0x2000. 0x1006: call 0x2000.
+        let code = [0xb8, 0xfb, 0x0f, 0, 0, 0xc3, 0xe8, 0xf5, 0x0f, 0, 0];
+        let segment = |address, bytes: &[u8]| Segment {
+            address,
+            bytes: bytes.to_vec(),
+            memory_length: bytes.len() as u64,
+            access: SEGMENT_EXECUTE,
+            relocatable: false,
+        };
+        let guest = Guest {
+            entry: 0x1000,
+            segments: vec![segment(0x1000, &code), segment(0x2000, &[0xc3])],
+            relocations: Vec::new(),
+            relr: None,
+            alignment: 4096,
+            functions: vec![(0x1000, 6), (0x1006, 5), (0x2000, 1)],
+        };
+        let callers = Callers::of(&guest);
+        assert_eq!(callers.places[&0x2000], [0x1001, 0x1007]);
+        assert!(!callers.refers(0x1001, 0x2000));
+        assert!(callers.refers(0x1007, 0x2000));
+    }
 
     #[test]
     fn readers_are_told_from_others() {

@@ -4,8 +4,10 @@ use crate::timeline::Timeline;
 use crate::{Attach, Network};
 use abi::image::ImageHeader;
 use abi::manifest::{Manifest, Protocol};
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What to run: an image that was checked, all but its digest perhaps.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,10 @@ pub struct Options {
     pub timeline: Option<Timeline>,
     /// A file to make, for what goes over the network.
     pub pcap: Option<PathBuf>,
+    /// Where to write what the program asks of its OS, a line a call. An image that is not traced
+    /// ([`Manifest::is_traced`]) says nothing, and one that is, only if [`abi::trace::VARIABLE`] is among
+    /// `environment`.
+    pub trace: Option<Arc<File>>,
     /// Wait for gdb at this port of 127.0.0.1 before the program's first instruction; 0 is any free one. As a process it is not
     /// taken: gdb attaches by itself.
     pub gdb: Option<u16>,
@@ -67,6 +73,7 @@ impl Default for Options {
             counters: None,
             timeline: None,
             pcap: None,
+            trace: None,
             gdb: None,
             preempt_ns: None,
         }

@@ -16,6 +16,9 @@
 
 // Everything there is; the linker chooses.
 extern crate libc_door as _;
+// What tells of its calls, in a traced image.
+#[cfg(ampoule_trace)]
+extern crate trace as _;
 
 #[cfg(ampoule_image)]
 mod runtime;

@@ -32,6 +32,8 @@ pub enum Error {
     ReadOnly = 30,
     /// too many links to one file
     Links = 31,
+    /// no memory for another lock
+    NoLocks = 37,
     /// file name too long
     NameTooLong = 36,
     /// directory not empty

@@ -4,6 +4,7 @@ use crate::attributes::Attribute;
 use crate::error::{Error, Result};
 use crate::lock::Lock;
 use crate::place::{Handle, Place};
+use crate::record::Range;
 use crate::special::Special;
 use crate::tmp::data::{LENGTH_MAX, Mapping};
 use crate::volume::{Found, now};
@@ -214,5 +215,20 @@ impl Handle {
             Place::Tmp(id) => self.volume.lock().tmp.node_mut(id)?.locks.change(has, wants),
             _ => self.volume.lock().sealed_lock(self.place, has, wants),
         }
+    }
+
+    /// Changes how `owner`, which nobody else is, has a range of bytes.
+    pub fn lock_range(&self, owner: u64, range: Range, wants: Lock) -> Result<()> {
+        self.volume.lock().records.change(self.place, owner, range, wants)
+    }
+
+    /// What keeps `owner` from having a range of bytes so: the first range in the way, and how it is locked.
+    pub fn blocker(&self, owner: u64, range: Range, wants: Lock) -> Option<(Range, Lock)> {
+        self.volume.lock().records.blocker(self.place, owner, range, wants)
+    }
+
+    /// Gives up all ranges that `owner` has, of whatever file.
+    pub fn release_ranges(&self, owner: u64) {
+        self.volume.lock().records.release(owner);
     }
 }

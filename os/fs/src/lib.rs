@@ -6,7 +6,7 @@
 //!
 //! * `volume`, `state`, `walk`, `place`: the one tree, and paths through it
 //! * `tmp`: nodes, contents, and the bound on their memory
-//! * `special`: what every machine has; `lock`: advisory locks; `handle`: open files
+//! * `special`: what every machine has; `lock`, `record`: advisory locks; `handle`: open files
 //!
 //! # One lock
 //! Every operation takes the volume's spin lock, so a path is walked and used in one step, and no name changes in
@@ -26,6 +26,7 @@ mod error;
 mod handle;
 mod lock;
 mod place;
+mod record;
 mod special;
 mod state;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use error::{Error, Result};
 pub use handle::{Allocation, Mapped};
 pub use lock::Lock;
 pub use place::Handle;
+pub use record::{LAST, Range};
 pub use special::Special;
 pub use tmp::data::Mapping;
 pub use tmp::space::SpaceReport;

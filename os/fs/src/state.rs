@@ -4,6 +4,7 @@ use crate::attributes::{Attribute, Attributes, CHARACTER, DIRECTORY, REGULAR, Ti
 use crate::error::{Error, Result};
 use crate::lock::{Lock, Locks};
 use crate::place::Place;
+use crate::record::Records;
 use crate::special::{self, Special};
 use crate::tmp::data::Data;
 use crate::tmp::seed::seed;
@@ -27,6 +28,8 @@ pub(crate) struct State {
     pub(crate) current: Place,
     /// Locks on what is sealed, while somebody has one.
     pub(crate) sealed_locks: Vec<(Place, Locks)>,
+    /// Locks on ranges of bytes.
+    pub(crate) records: Records,
 }
 
 impl Place {

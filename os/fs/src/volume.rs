@@ -3,6 +3,7 @@
 use crate::attributes::{Attribute, Attributes, Time};
 use crate::error::{Error, Result};
 use crate::place::{Handle, Place};
+use crate::record::Records;
 use crate::special::Special;
 use crate::state::State;
 use crate::tmp::data::Data;
@@ -90,7 +91,13 @@ impl Volume {
     /// A tree with these sealed files (a table of [`abi::files`], or nothing).
     pub fn new(sealed: &'static [u8]) -> Volume {
         let sealed = Files::new(sealed);
-        let mut state = State { sealed, tmp: Tmp::new(), current: Place::ROOT, sealed_locks: Vec::new() };
+        let mut state = State {
+            sealed,
+            tmp: Tmp::new(),
+            current: Place::ROOT,
+            sealed_locks: Vec::new(),
+            records: Records::default(),
+        };
         if let Some(files) = &sealed {
             state.begin(files);
         }

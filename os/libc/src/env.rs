@@ -31,7 +31,9 @@ pub(crate) fn lay_out() -> (c_int, *mut *mut c_char, *mut *mut c_char) {
         if index == arguments {
             table.push(null_mut());
         }
-        table.push(string);
+        if !is_hidden(string) {
+            table.push(string);
+        }
         // SAFETY: the boot information holds that many NUL-terminated strings.
         string = unsafe { string.add(CStr::from_ptr(string).count_bytes() + 1) };
     }
@@ -44,6 +46,12 @@ pub(crate) fn lay_out() -> (c_int, *mut *mut c_char, *mut *mut c_char) {
     environ.store(envp.as_mut_ptr(), Ordering::Release);
     program_invocation_name.store(argv[0], Ordering::Relaxed);
     (arguments as c_int, argv.as_mut_ptr(), envp.as_mut_ptr())
+}
+
+/// Is the string for the library OS alone? In a traced image, what is to be traced.
+fn is_hidden(string: *const c_char) -> bool {
+    // SAFETY: one of the boot information's strings.
+    cfg!(ampoule_trace) && unsafe { value_of(string.cast_mut(), abi::trace::VARIABLE.as_bytes()) }.is_some()
 }
 
 /// The entries, as they are now.

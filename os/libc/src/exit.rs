@@ -57,13 +57,13 @@ pub extern "C" fn _Exit(status: c_int) -> ! {
 }
 
 /// C abort: ends the machine as SIGABRT would. An abort that follows a failed allocation is reported as one for want of
-/// memory.
+/// memory, any other with the thread's name and a backtrace.
 #[cfg_attr(ampoule_image, unsafe(no_mangle))]
 pub extern "C" fn abort() -> ! {
     if memory::heap::exhausted() {
         machine::end::without_memory();
     }
-    machine::end::finish(abi::vcpu::STATUS_ABORT)
+    machine::fault::abort()
 }
 
 /// GCC's stack protector found a smashed frame.
@@ -92,5 +92,5 @@ pub unsafe extern "C" fn __assert_fail(
             machine::gate::log(core::ffi::CStr::from_ptr(part).to_bytes());
         }
     }
-    machine::end::finish(abi::vcpu::STATUS_ABORT)
+    machine::fault::abort()
 }

@@ -6,7 +6,8 @@ pub(crate) use crate::io::*;
 
 use core::ffi::{c_int, c_uint, c_ulong, c_void};
 use posix::errno::{Errno, Result};
-use posix::file::{self, Description, Open};
+use posix::file::{self, Description, Kind, Open};
+use posix::names::Record;
 use posix::table::{spare, table};
 
 pub(crate) fn do_close(fd: c_int) -> Result<i64> {
@@ -85,19 +86,9 @@ pub(crate) unsafe fn do_fcntl(fd: c_int, command: c_int, argument: c_ulong) -> R
             file.set_flags(argument as u32);
             Ok(0)
         }
-        // F_GETLK, F_SETLK, F_SETLKW: such a lock is the process's, and there is no other.
+        // F_GETLK, F_SETLK, F_SETLKW, and the same with F_OFD_
         // SAFETY: the caller's contract.
-        5 => unsafe { no_lock(argument as *mut Lock) },
-        6 | 7 => {
-            // SAFETY: the caller's contract.
-            let kind = unsafe { value(argument as *const Lock) }?.kind;
-            match kind {
-                0 => crate::io::readable(&file).map(|()| 0),
-                1 => crate::io::writable(&file).map(|()| 0),
-                2 => Ok(0),
-                _ => Err(Errno::INVAL),
-            }
-        }
+        5..=7 | 36..=38 => unsafe { record_lock(&file, command, argument as *mut Record) },
         // F_SETOWN, F_GETOWN
         8 | 9 => Ok(0),
         // F_SETPIPE_SZ, F_GETPIPE_SZ
@@ -108,26 +99,21 @@ pub(crate) unsafe fn do_fcntl(fd: c_int, command: c_int, argument: c_ulong) -> R
     }
 }
 
-/// `struct flock`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Lock {
-    kind: i16,
-    whence: i16,
-    start: i64,
-    length: i64,
-    process: c_int,
-}
-
-/// Nobody's lock is in the way (`F_UNLCK`).
-unsafe fn no_lock(lock: *mut Lock) -> Result<i64> {
+/// A lock on a range of bytes. What there is to it is with the files, and in no image without them.
+unsafe fn record_lock(file: &Open, command: c_int, record: *mut Record) -> Result<i64> {
     // SAFETY: the caller's contract.
-    let asked = unsafe { value(lock) }?;
-    if !matches!(asked.kind, 0 | 1) {
-        return Err(Errno::INVAL);
+    let wanted = unsafe { value(record) }?;
+    let answer = match file.file().kind() {
+        Kind::Node(node) => node.record(command, file.flags(), wanted)?,
+        _ if wanted.kind as u16 > Record::UNLOCKED as u16 => return Err(Errno::INVAL),
+        // Nobody else has it open.
+        _ => Record { kind: Record::UNLOCKED, ..wanted },
+    };
+    if matches!(command, Record::GET | Record::OPEN_GET) {
+        // SAFETY: the caller's contract.
+        unsafe { put(record, answer) }?;
     }
-    // SAFETY: the caller's contract.
-    done(unsafe { put(lock, Lock { kind: 2, ..asked }) })
+    Ok(0)
 }
 
 pub(crate) unsafe fn do_ioctl(fd: c_int, request: c_ulong, argument: *mut c_void) -> Result<i64> {

@@ -93,6 +93,13 @@ pub(crate) fn deliver() {
     }
 }
 
+#[cfg(ampoule_trace)]
+unsafe extern "Rust" {
+    /// Runs a signal's handler: what that calls is the program's, and no part of the call that the signal came in. Defined
+    /// by `os/trace`.
+    safe fn ampoule_trace_handler(number: u32, handler: &mut dyn FnMut());
+}
+
 fn call(number: u32, action: Action) {
     let own = if action.flags & NO_DEFER != 0 { 0 } else { signal::bit(number) };
     let before = signal::mask(0, Some(action.mask | own)).unwrap_or(0);
@@ -103,7 +110,11 @@ fn call(number: u32, action: Action) {
     // SAFETY: the program gave this address as a handler of this form (one that takes fewer arguments ignores them).
     let handler: Handler = unsafe { core::mem::transmute(action.handler) };
     // SAFETY: as above; the arguments are valid as long as it runs.
-    unsafe { handler(number as c_int, &raw mut info, context.as_mut_ptr().cast()) };
+    let mut run = || unsafe { handler(number as c_int, &raw mut info, context.as_mut_ptr().cast()) };
+    #[cfg(not(ampoule_trace))]
+    run();
+    #[cfg(ampoule_trace)]
+    ampoule_trace_handler(number, &mut run);
     let _ = signal::mask(2, Some(before));
     RAN.fetch_add(1, Ordering::Relaxed);
     signal::handled();

@@ -14,24 +14,12 @@ use core::ffi::{c_int, c_void};
 
 const URC_END_OF_STACK: c_int = 5;
 
-#[inline(never)]
-fn backtrace() {
-    let (start, length) = thread::current().stack();
-    let mut addresses = [0u64; abi::gate::BACKTRACE_MAX as usize];
-    let mut count = 0;
-    machine::backtrace::walk(machine::backtrace::frame_pointer(), start..start + length, |address| {
-        addresses[count] = address as u64;
-        count += 1;
-        count < addresses.len()
-    });
-    machine::end::flush();
-    machine::gate::backtrace(&addresses[..count]);
-}
-
 /// Prints the backtrace by the far side; the trace function is never called.
 #[cfg_attr(all(ampoule_image, panic = "abort", not(ampoule_unwind)), unsafe(no_mangle))]
 pub extern "C" fn _Unwind_Backtrace(_trace: *mut c_void, _argument: *mut c_void) -> c_int {
-    backtrace();
+    let (start, length) = thread::current().stack();
+    machine::end::flush();
+    machine::backtrace::show([0; 2], machine::backtrace::frame_pointer(), start..start + length);
     URC_END_OF_STACK
 }
 

@@ -5,6 +5,36 @@
 //! short backtrace, never a second fault.
 
 use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use abi::gate::BACKTRACE_MAX;
+
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// Was a backtrace shown before?
+pub fn is_shown() -> bool {
+    SHOWN.load(Ordering::Relaxed)
+}
+
+/// Has the far side show the chain from `frame_pointer` inside `stack`, after these addresses, which are the innermost; where
+/// one is 0, it is left out. A return address is behind its call, and so the far side looks before each.
+#[cold]
+#[inline(never)]
+pub fn show(first: [u64; 2], frame_pointer: usize, stack: Range<usize>) {
+    SHOWN.store(true, Ordering::Relaxed);
+    let mut frames = [0u64; BACKTRACE_MAX as usize];
+    let mut count = 0;
+    for address in first.into_iter().filter(|address| *address != 0) {
+        frames[count] = address;
+        count += 1;
+    }
+    walk(frame_pointer, stack, |address| {
+        frames[count] = address as u64;
+        count += 1;
+        count < frames.len()
+    });
+    crate::gate::backtrace(&frames[..count]);
+}
 
 /// Follows the chain from `frame_pointer` inside `stack`, and hands each return address to `each` until it says false.
 pub fn walk(mut frame_pointer: usize, stack: Range<usize>, mut each: impl FnMut(usize) -> bool) {

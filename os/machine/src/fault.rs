@@ -96,6 +96,14 @@ impl Line {
 
     #[cold]
     #[inline(never)]
+    fn subject(&mut self, who: &Description) {
+        self.text("\nthread '");
+        self.text(name_text(&who.name));
+        self.text("' ");
+    }
+
+    #[cold]
+    #[inline(never)]
     fn hex(&mut self, value: u64) {
         self.text("0x");
         self.digits(value, 16, 1);
@@ -133,16 +141,34 @@ pub fn report(fault: &Fault) -> ! {
     line.hex(fault.stack_pointer);
     line.text("\n");
     crate::gate::log(line.as_bytes());
-    let mut frames = [0u64; 64];
-    frames[0] = fault.instruction;
-    let mut count = 1;
-    crate::backtrace::walk(fault.frame_pointer as usize, who.stack, |address| {
-        frames[count] = address as u64;
-        count += 1;
-        count < frames.len()
-    });
-    crate::gate::backtrace(&frames[..count]);
+    let caller = if text.is_empty() { top_of(&who.stack, fault.stack_pointer) } else { 0 };
+    crate::backtrace::show([fault.instruction.wrapping_add(1), caller], fault.frame_pointer as usize, who.stack);
     crate::gate::exit(abi::vcpu::STATUS_FAULT)
+}
+
+/// What lies on top of a stack: where code that cannot be run was called, that is its return address.
+fn top_of(stack: &Range<usize>, pointer: u64) -> u64 {
+    let pointer = pointer as usize;
+    let is_inside = pointer >= stack.start && pointer.is_multiple_of(8) && pointer + 8 <= stack.end;
+    // SAFETY: an aligned word inside the thread's own stack, which is mapped.
+    if is_inside { unsafe { (pointer as *const u64).read() } } else { 0 }
+}
+
+/// Ends the machine as SIGABRT would. Says which thread gave up, and where; not where a backtrace was shown before, as std
+/// does for a panic that asks for one.
+#[cold]
+pub fn abort() -> ! {
+    crate::cpu::mask();
+    crate::end::run_hooks();
+    if !crate::backtrace::is_shown() {
+        let who = ampoule_thread_describe();
+        let mut line = Line::default();
+        line.subject(&who);
+        line.text("aborted\n");
+        crate::gate::log(line.as_bytes());
+        crate::backtrace::show([0; 2], crate::backtrace::frame_pointer(), who.stack);
+    }
+    crate::gate::exit(abi::vcpu::STATUS_ABORT)
 }
 
 /// The image's code from an address on; nothing where there is none.
@@ -158,11 +184,9 @@ fn text(boot: &'static BootInfo, address: u64) -> &'static [u8] {
 
 #[cold]
 fn describe(out: &mut Line, fault: &Fault, who: &Description, text: &[u8]) {
-    out.text("\nthread '");
-    out.text(name_text(&who.name));
+    out.subject(who);
     if fault.vector == abi::vcpu::VECTOR_PAGE_FAULT {
         let guarded = who.guard.contains(&(fault.address as usize));
-        out.text("' ");
         if guarded && fault.error & abi::vcpu::PAGE_FAULT_FETCH == 0 {
             out.text("has overflowed its stack of ");
             out.digits(who.stack.len() as u64 >> 10, 10, 1);
@@ -181,11 +205,11 @@ fn describe(out: &mut Line, fault: &Fault, who: &Description, text: &[u8]) {
         return;
     }
     out.text(match fault.vector {
-        abi::vcpu::VECTOR_DIVIDE => "' divided by zero",
-        abi::vcpu::VECTOR_INVALID_OPCODE => "' executed an invalid instruction",
-        abi::vcpu::VECTOR_GENERAL_PROTECTION => "' broke a protection rule",
-        abi::vcpu::VECTOR_ALIGNMENT => "' made an unaligned access",
-        _ => "' was stopped by an exception",
+        abi::vcpu::VECTOR_DIVIDE => "divided by zero",
+        abi::vcpu::VECTOR_INVALID_OPCODE => "executed an invalid instruction",
+        abi::vcpu::VECTOR_GENERAL_PROTECTION => "broke a protection rule",
+        abi::vcpu::VECTOR_ALIGNMENT => "made an unaligned access",
+        _ => "was stopped by an exception",
     });
     instruction::describe(out, text);
     out.text(" (vector ");

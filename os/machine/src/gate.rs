@@ -23,6 +23,11 @@ pub fn log(text: &[u8]) {
     }
 }
 
+/// A line of a trace, its newline included: out before this returns. What is too long is cut off.
+pub fn trace(line: &[u8]) {
+    let _ = call(Call::Log, LogKind::Trace as u64, line.as_ptr() as u64, line.len() as u64);
+}
+
 /// Hands return addresses, innermost first, to the far side, which prints them with what names it knows.
 pub fn backtrace(frames: &[u64]) {
     let count = frames.len().min(BACKTRACE_MAX as usize);

@@ -8,10 +8,10 @@ use core::fmt::Write as _;
 use fs::{Allocation, Attribute, Handle, Lock, Special};
 use sync::SpinLock;
 
+use crate::advisory::Advisory;
 use crate::errno::{Errno, Result};
 use crate::file::{File, Kind};
-use crate::names::Node;
-use crate::regular::Advisory;
+use crate::names::{Node, Record};
 use crate::stat::Stat;
 use crate::table::table;
 
@@ -198,6 +198,11 @@ impl Node for OpenDirectory {
         self.lock.change(&self.handle, wants, wait)
     }
 
+    fn record(&self, command: i32, flags: u32, record: Record) -> Result<Record> {
+        let current = self.reading.lock().index;
+        self.lock.record(&self.handle, current, (command, flags), record)
+    }
+
     fn set_append(&self, _: bool) {}
 }
 
@@ -241,6 +246,10 @@ impl Node for Held {
     }
 
     fn lock(&self, _: Lock, _: bool) -> Result<()> {
+        Err(Errno::BADF)
+    }
+
+    fn record(&self, _: i32, _: u32, _: Record) -> Result<Record> {
         Err(Errno::BADF)
     }
 

@@ -70,6 +70,8 @@ numbers! {
     NOSYS = 38;
     /// too many levels of symbolic links, or epoll descriptors that watch each other in a circle
     LOOP = 40;
+    /// value too large
+    OVERFLOW = 75;
     /// not a socket
     NOTSOCK = 88;
     /// destination address required

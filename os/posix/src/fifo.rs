@@ -10,7 +10,7 @@ use thread::WaitQueue;
 use crate::errno::{Errno, Result};
 use crate::events;
 use crate::file::{ACCESS_MODE, File, Kind, NON_BLOCKING, READ_ONLY, WRITE_ONLY};
-use crate::names::Node;
+use crate::names::{Node, Record};
 use crate::observe::Observers;
 use crate::pipe::Channel;
 use crate::stat::Stat;
@@ -186,6 +186,10 @@ impl Node for Fifo {
 
     fn lock(&self, _: Lock, _: bool) -> Result<()> {
         Ok(())
+    }
+
+    fn record(&self, _: i32, _: u32, record: Record) -> Result<Record> {
+        Ok(Record { kind: Record::UNLOCKED, ..record })
     }
 
     fn set_append(&self, _: bool) {}

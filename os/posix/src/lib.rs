@@ -17,6 +17,7 @@
 
 extern crate alloc;
 
+mod advisory;
 pub mod ancillary;
 pub mod console;
 mod directory;

@@ -90,6 +90,35 @@ pub struct Mapping {
     pub write: bool,
 }
 
+/// `struct flock`: a lock on a range of a file's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Record {
+    /// `F_RDLCK` 0, `F_WRLCK` 1, `F_UNLCK` 2.
+    pub kind: i16,
+    /// What `start` is counted from: 0 the file's beginning, 1 the offset, 2 the file's end.
+    pub whence: i16,
+    /// Where it begins.
+    pub start: i64,
+    /// How many bytes; negative: those before the beginning; 0: all that come.
+    pub length: i64,
+    /// Whose it is; -1: an open file's.
+    pub process: i32,
+}
+
+impl Record {
+    /// `F_UNLCK`.
+    pub const UNLOCKED: i16 = 2;
+    /// `F_GETLK`: what is in the process's way?
+    pub const GET: i32 = 5;
+    /// `F_SETLKW`: for the process, until it can be had.
+    pub const WAIT: i32 = 7;
+    /// `F_OFD_GETLK`: what is in the open file's way?
+    pub const OPEN_GET: i32 = 36;
+    /// `F_OFD_SETLKW`: for the open file, until it can be had.
+    pub const OPEN_WAIT: i32 = 38;
+}
+
 /// An open file or directory of the tree, for the calls that only these know.
 pub trait Node: Send + Sync {
     /// What is held.
@@ -117,6 +146,9 @@ pub trait Node: Send + Sync {
     fn entries(&self, room: &mut [u8]) -> Result<usize>;
     /// `flock`: waits until the lock can be had, or does not.
     fn lock(&self, wants: Lock, wait: bool) -> Result<()>;
+    /// `fcntl` about a lock on a range of bytes, of a file that was opened with `flags`: gives what is in the way, where
+    /// that is the question ([`Record::GET`], [`Record::OPEN_GET`]).
+    fn record(&self, command: i32, flags: u32, record: Record) -> Result<Record>;
     /// `O_APPEND` was set or taken away.
     fn set_append(&self, on: bool);
 }

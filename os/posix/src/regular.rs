@@ -3,11 +3,11 @@
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use fs::{Allocation, Attribute, Handle, Lock};
 use sync::SpinLock;
-use thread::WaitQueue;
 
+use crate::advisory::Advisory;
 use crate::errno::{Errno, Result};
 use crate::file::{APPEND, File, Kind};
-use crate::names::Node;
+use crate::names::{Node, Record};
 use crate::stat::Stat;
 
 /// Bytes of one step: the offset is locked meanwhile.
@@ -15,61 +15,12 @@ const STEP: usize = 64 << 10;
 /// The largest offset.
 const OFFSET_MAX: u64 = i64::MAX as u64;
 
-/// Those who wait for an advisory lock, of whatever file.
-static WAITING: WaitQueue = WaitQueue::new();
-
 /// An open file.
 pub(crate) struct Regular {
     handle: Handle,
     offset: SpinLock<u64>,
     append: AtomicBool,
     lock: Advisory,
-}
-
-/// An open file's part of the file's advisory lock.
-pub(crate) struct Advisory(SpinLock<Lock>);
-
-impl Advisory {
-    pub(crate) const fn new() -> Self {
-        Advisory(SpinLock::new(Lock::None))
-    }
-
-    /// `flock`. A lock that is to become another is given up first where it has to wait, as on Linux.
-    pub(crate) fn change(&self, handle: &Handle, wants: Lock, wait: bool) -> Result<()> {
-        let attempt = || {
-            let mut has = self.0.lock();
-            let changed = handle.lock(*has, wants);
-            let gave_up = changed.is_err() && *has != Lock::None;
-            if changed.is_ok() {
-                *has = wants;
-            } else if gave_up {
-                _ = handle.lock(*has, Lock::None);
-                *has = Lock::None;
-            }
-            drop(has);
-            if gave_up || changed.is_ok() {
-                WAITING.wake_all();
-            }
-            changed
-        };
-        match attempt() {
-            Err(fs::Error::WouldBlock) if wait => {
-                let done = || match attempt() {
-                    Err(fs::Error::WouldBlock) => None,
-                    done => Some(done),
-                };
-                WAITING.wait_until(None, done).unwrap_or(Err(fs::Error::WouldBlock)).map_err(Errno::from)
-            }
-            done => done.map_err(Errno::from),
-        }
-    }
-
-    /// The open file is closed.
-    pub(crate) fn release(&self, handle: &Handle) {
-        if *self.0.lock() != Lock::None {
-            _ = self.change(handle, Lock::None, false);
-        }
-    }
 }
 
 impl Regular {
@@ -183,6 +134,11 @@ impl Node for Regular {
 
     fn lock(&self, wants: Lock, wait: bool) -> Result<()> {
         self.lock.change(&self.handle, wants, wait)
+    }
+
+    fn record(&self, command: i32, flags: u32, record: Record) -> Result<Record> {
+        let current = *self.offset.lock();
+        self.lock.record(&self.handle, current, (command, flags), record)
     }
 
     fn set_append(&self, on: bool) {

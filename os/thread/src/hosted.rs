@@ -94,6 +94,11 @@ pub fn current() -> Thread {
     CURRENT.with(Clone::clone)
 }
 
+/// The running thread's number.
+pub fn current_id() -> u32 {
+    current().id()
+}
+
 /// A word of the running thread's own, for the libc door.
 pub fn slot(index: usize) -> &'static AtomicUsize {
     SLOTS.with(|slots| &slots[index])

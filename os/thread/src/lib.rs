@@ -36,7 +36,7 @@ mod turn;
 pub use poller::{Poller, on_stop, poll, register_poller};
 pub use queue::WaitQueue;
 use sched::stand_back;
-pub use sched::{Thread, current, exit, park, slot, spawn, start, yield_now};
+pub use sched::{Thread, current, current_id, exit, park, slot, spawn, start, yield_now};
 
 /// The time slice, in nanoseconds: a busy thread has the CPU for so long before another one that is ready.
 pub const SLICE_NS: u64 = 4_000_000;

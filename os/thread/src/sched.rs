@@ -157,6 +157,15 @@ pub fn current() -> Thread {
     }
 }
 
+/// The running thread's number; 0 while there is none, at the machine's start.
+pub fn current_id() -> u32 {
+    if cpu::current_context() == 0 {
+        return 0;
+    }
+    // SAFETY: the running thread's control block, which says whose it is as soon as that is known.
+    unsafe { (*control()).thread.as_ref() }.map_or(0, |thread| thread.id)
+}
+
 /// A word of the running thread's own, for the libc door (0 at the start). There are four.
 #[inline(always)]
 pub fn slot(index: usize) -> &'static AtomicUsize {

@@ -24,11 +24,13 @@ mod neighbours;
 mod peer;
 mod project;
 mod random;
+mod reports;
 mod reproducible;
 mod services;
 mod signed;
 mod tap;
 mod timeline;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -62,8 +64,10 @@ fn main() -> ExitCode {
     cases.extend(peer::cases());
     cases.extend(project::cases());
     cases.extend(random::cases());
+    cases.extend(reports::cases());
     cases.extend(tap::cases());
     cases.extend(timeline::cases());
+    cases.extend(trace::cases());
     cases.extend(reproducible::cases());
     cases.extend(services::cases());
     cases.extend(signed::cases());

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::compare::Loss;
 use super::list::Subject;
+use super::news::named;
 use super::report;
 
 /// Begins a paragraph about failures: a cause on the first line, names on the next.
@@ -41,14 +42,11 @@ pub(super) fn explain(file: &Path, subject: &Subject) -> Result<Vec<String>> {
 
 /// The tests that a paragraph names, each put to its cause.
 fn names(paragraph: &str, subject: &Subject) -> Vec<Loss> {
-    let names = paragraph.split_once('\n').map_or("", |(_, names)| names).trim_end_matches('.');
-    let loss = |part: &str| {
-        let (test, how) = part.split_once('`')?;
-        let how = how.trim().strip_prefix('(').and_then(|how| how.strip_suffix(')')).unwrap_or("fails");
+    let loss = |(test, how): (&str, Option<&str>)| {
         let cause = subject.cause.iter().position(|cause| cause.is_of(test));
-        Some(Loss { test: test.to_owned(), how: how.to_owned(), cause })
+        Loss { test: test.to_owned(), how: how.unwrap_or("fails").to_owned(), cause }
     };
-    names.trim_start_matches('`').split(", `").filter_map(loss).collect()
+    paragraph.split_once('\n').map_or_else(Vec::new, |(_, names)| named(names).map(loss).collect())
 }
 
 /// The row, with other sums.

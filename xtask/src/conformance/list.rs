@@ -46,6 +46,10 @@ pub(super) struct Subject {
     /// Does the package carry no tests, as crates.io gives it? Its sources are searched for some, and none is run.
     #[serde(default)]
     pub(super) carries_no_tests: bool,
+    /// A folder that the package is published without, and its tests do not build without, on Linux either. The compiler has
+    /// to say so, and none is run.
+    #[serde(default)]
+    pub(super) lacks: String,
     /// What has to be said of how it is tested.
     #[serde(default)]
     pub(super) note: String,

@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 
 use super::compare::{Comparison, Loss};
 use super::list::Subject;
+use super::names::{folded, names};
+use super::news::Before;
 
 const HEAD: &str = "\
 # Conformance
@@ -35,23 +37,33 @@ The same under other backends, where it was tried. There a test that does not pa
 /// Begins the part of a section that is of other backends.
 pub(super) const OTHERS: &str = "\nUnder other backends:\n";
 
-/// Writes the section of `subject`; its row for `other`, where that is another backend than a process.
-pub(super) fn put(file: &Path, subject: &Subject, comparison: &Comparison, other: Option<&str>) -> Result<()> {
+/// Writes the section of `subject`; its row for `other`, where that is another backend than a process. `day` is that of
+/// the run. Gives what it said before.
+pub(super) fn put(
+    file: &Path,
+    subject: &Subject,
+    comparison: &Comparison,
+    other: Option<&str>,
+    day: &str,
+) -> Result<Option<Before>> {
     let title = format!("{} {}\n", subject.name, subject.version);
+    let mut before = None;
     rewrite(file, &subject.name, |text| {
+        before = Before::read(text, &title, other);
         let (own, rows) = text.split_once(OTHERS).unwrap_or((text, ""));
         // What was seen of another version says nothing.
         let rows = if own.starts_with(&title) { rows.to_owned() } else { String::new() };
         match other {
-            None => Ok(section(subject, comparison)? + &others(&rows)),
+            None => Ok(section(subject, comparison, day)? + &others(&rows)),
             Some(other) => {
                 let nothing = format!("{title}\nOf a process nothing yet.");
                 let own = if own.starts_with(&title) { own.trim_end() } else { &nothing };
-                let rows = with_row(&rows, other, &row(subject, comparison, other)?);
+                let rows = with_row(&rows, other, &row(subject, comparison, other, day)?);
                 Ok(format!("{own}\n{}", others(&rows)))
             }
         }
-    })
+    })?;
+    Ok(before)
 }
 
 /// Writes the document with another section of this crate, made of the old one.
@@ -69,11 +81,10 @@ pub(super) fn rewrite(file: &Path, name: &str, section: impl FnOnce(&str) -> Res
     fs::write(file, document(&sections)).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Writes the section of a crate that carries no tests.
-pub(super) fn put_bare(file: &Path, subject: &Subject) -> Result<()> {
-    rewrite(file, &subject.name, |_| {
-        Ok(format!("{} {}\n\nThe package carries no tests on crates.io ({}).", subject.name, subject.version, today()?))
-    })
+/// Writes the section of a crate none of whose tests is run, and why.
+pub(super) fn put_bare(file: &Path, subject: &Subject, why: &str) -> Result<()> {
+    let Subject { name, version, .. } = subject;
+    rewrite(file, name, |_| Ok(format!("{name} {version}\n\n{why} ({}).", today()?)))
 }
 
 /// The whole of it: the tables are the sections' own rows.
@@ -103,13 +114,12 @@ fn with_row(rows: &str, other: &str, row: &str) -> String {
 }
 
 /// A row without its beginning, and what does not pass there.
-fn row(subject: &Subject, comparison: &Comparison, other: &str) -> Result<String> {
+fn row(subject: &Subject, comparison: &Comparison, other: &str, day: &str) -> Result<String> {
     let Comparison { passed, failed, not_applicable, time, .. } = comparison;
     let (linux, machine) = (time.0.as_secs_f64(), time.1.as_secs_f64());
     let title = format!("{} {}", subject.name, subject.version);
     let mut text = format!(
-        "{title} | {other} | {passed} | {failed} | {not_applicable} | {linux:.1} s | {machine:.1} s | {} |",
-        today()?
+        "{title} | {other} | {passed} | {failed} | {not_applicable} | {linux:.1} s | {machine:.1} s | {day} |",
     );
     if !comparison.losses.is_empty() {
         let tests: Vec<String> = comparison.losses.iter().map(|loss| format!("{} ({})", loss.test, loss.how)).collect();
@@ -128,13 +138,13 @@ fn row_of(text: &str) -> Option<&str> {
     text.lines().find(|line| line.starts_with("| ") && line.ends_with(" s |"))
 }
 
-fn section(subject: &Subject, comparison: &Comparison) -> Result<String> {
+fn section(subject: &Subject, comparison: &Comparison, day: &str) -> Result<String> {
     let Comparison { passed, failed, not_applicable, time, timed, .. } = comparison;
     let mut text = format!("{} {}\n\n", subject.name, subject.version);
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
     let times = (&*seconds(time.0), &*seconds(time.1));
     writeln!(text, "{}\n", first_row(subject, *passed, (*failed, *not_applicable), times))?;
-    write!(text, "{}, {}", today()?, toolchain()?)?;
+    write!(text, "{day}, {}", toolchain()?)?;
     if !subject.features.is_empty() {
         let alone = if subject.default_features { "" } else { ", without the default ones" };
         write!(text, "; features {}{alone}", subject.features.join(", "))?;
@@ -157,7 +167,7 @@ fn section(subject: &Subject, comparison: &Comparison) -> Result<String> {
         writeln!(text, "\n{}", subject.note)?;
     }
     if !comparison.not_on_linux.is_empty() {
-        writeln!(text, "\nDo not pass on Linux: {}.", names(comparison.not_on_linux.iter().map(String::as_str)))?;
+        writeln!(text, "\nDo not pass on Linux: {}.", folded(&comparison.not_on_linux))?;
     }
     losses(&mut text, subject, &comparison.losses)?;
     Ok(text)
@@ -195,15 +205,7 @@ pub(super) fn losses(text: &mut String, subject: &Subject, losses: &[Loss]) -> R
     Ok(())
 }
 
-/// Names in a row; how they fail is left out where they just fail.
-fn names<'a>(tests: impl Iterator<Item = &'a str>) -> String {
-    tests
-        .map(|test| format!("`{}`", test.trim_end_matches(" (fails)")).replace(" (", "` (").replace(")`", ")"))
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn today() -> Result<String> {
+pub(super) fn today() -> Result<String> {
     output(Command::new("date").args(["-u", "+%Y-%m-%d"]))
 }
 
@@ -242,10 +244,10 @@ mod tests {
     fn each_backend_s_row_stays_when_another_is_written() {
         let file = std::env::temp_dir().join(format!("ampoule-report-{}", std::process::id()));
         let (old, new) = (subject("1.0.0"), subject("1.1.0"));
-        put(&file, &old, &comparison(&old, &[]), None).expect("written");
-        put(&file, &old, &comparison(&old, &["a::b"]), Some("qemu/q35")).expect("written");
-        put(&file, &old, &comparison(&old, &[]), Some("kvm")).expect("written");
-        put(&file, &old, &comparison(&old, &[]), None).expect("written");
+        put(&file, &old, &comparison(&old, &[]), None, "2026-01-01").expect("written");
+        put(&file, &old, &comparison(&old, &["a::b"]), Some("qemu/q35"), "2026-01-01").expect("written");
+        put(&file, &old, &comparison(&old, &[]), Some("kvm"), "2026-01-01").expect("written");
+        put(&file, &old, &comparison(&old, &[]), None, "2026-01-01").expect("written");
         let text = fs::read_to_string(&file).expect("there");
         let count = |text: &str, what: &str| text.matches(what).count();
         // In the table above, and in the section.
@@ -253,10 +255,10 @@ mod tests {
         assert_eq!(count(&text, "| x 1.0.0 | kvm | 2 | 0 | 0 | 1.0 s | 1.0 s |"), 2, "{text}");
         assert_eq!(count(&text, "| x 1.0.0 | qemu/q35 | 1 | 1 | 0 | 1.0 s | 1.0 s |"), 2, "{text}");
         assert_eq!(count(&text, "Not under qemu/q35: `a::b` (hangs)."), 1, "{text}");
-        put(&file, &old, &comparison(&old, &[]), Some("qemu/q35")).expect("written");
+        put(&file, &old, &comparison(&old, &[]), Some("qemu/q35"), "2026-01-01").expect("written");
         let better = fs::read_to_string(&file).expect("there");
         assert_eq!((count(&better, "Not under"), count(&better, "| qemu/q35 | 2 |")), (0, 2), "{better}");
-        put(&file, &new, &comparison(&new, &[]), None).expect("written");
+        put(&file, &new, &comparison(&new, &[]), None, "2026-01-01").expect("written");
         let text = fs::read_to_string(&file).expect("there");
         assert_eq!((count(&text, "kvm"), count(&text, "1.0.0"), count(&text, "## x")), (0, 0, 1), "{text}");
         fs::remove_file(&file).expect("removed");

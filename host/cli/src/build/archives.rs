@@ -29,8 +29,8 @@ const SECTIONS: &[u8] =
     b"SECTIONS { .gcc_except_table : { *(.gcc_except_table .gcc_except_table.*) } } INSERT AFTER .eh_frame;\n";
 
 /// The library OS as bytes of a `libc.a`.
-pub(super) fn libc(cargo: &Cargo, sources: &Sources, panic: Panic) -> Result<Vec<u8>> {
-    let archive = cargo.archive(sources, panic)?;
+pub(super) fn libc(cargo: &Cargo, sources: &Sources, panic: Panic, traced: bool) -> Result<Vec<u8>> {
+    let archive = cargo.archive(sources, panic, traced)?;
     fs::read(&archive).with_context(|| format!("cannot read {}", archive.display()))
 }
 

@@ -13,6 +13,7 @@ use super::flags::{self, TARGET};
 use super::missing;
 use super::package::{Package, Panic, Way};
 use super::sources::Sources;
+use super::traced;
 use super::wrapper;
 use crate::arguments::BuildOptions;
 
@@ -86,6 +87,9 @@ impl Cargo {
         if package.way == Way::Line {
             command.args(levels(package));
         }
+        if package.traced {
+            traced::keep_apart(&mut command);
+        }
         if !options.features.is_empty() {
             command.arg("--features").arg(options.features.join(","));
         }
@@ -112,9 +116,14 @@ impl Cargo {
     }
 
     /// Builds the library OS as an archive. Gives the `.a` file.
-    pub(super) fn archive(&self, sources: &Sources, panic: Panic) -> Result<PathBuf> {
-        let kind = if panic == Panic::Abort { "archive" } else { "archive-unwind" };
-        let command = self.part(sources, "ampoule-archive", kind, &flags::archive(sources, panic)?);
+    pub(super) fn archive(&self, sources: &Sources, panic: Panic, traced: bool) -> Result<PathBuf> {
+        let kind = match (panic, traced) {
+            (Panic::Abort, false) => "archive",
+            (Panic::Unwind, false) => "archive-unwind",
+            (Panic::Abort, true) => "archive-traced",
+            (Panic::Unwind, true) => "archive-unwind-traced",
+        };
+        let command = self.part(sources, "ampoule-archive", kind, &flags::archive(sources, panic, traced)?);
         let artifacts = self.run(command, "the library OS")?;
         let mut files = artifacts.into_iter().filter(|a| a.target.name == "c").flat_map(|a| a.filenames);
         let archive = files.find(|file| file.extension() == Some("a"));
@@ -122,9 +131,11 @@ impl Cargo {
     }
 
     /// Builds the exokernel. Gives the ELF file.
-    pub(super) fn exokernel(&self, sources: &Sources) -> Result<PathBuf> {
-        let mut command = self.part(sources, "ampoule-exokernel", "exokernel", &flags::exokernel(sources)?);
-        command.args(["--features", "freestanding"]);
+    pub(super) fn exokernel(&self, sources: &Sources, traced: bool) -> Result<PathBuf> {
+        let (kind, features) =
+            if traced { ("exokernel-traced", "freestanding,trace") } else { ("exokernel", "freestanding") };
+        let mut command = self.part(sources, "ampoule-exokernel", kind, &flags::exokernel(sources)?);
+        command.args(["--features", features]);
         let artifacts = self.run(command, "the exokernel")?;
         let executable = artifacts.into_iter().find_map(|a| a.executable);
         executable.map(PathBuf::from).context("cargo made no executable of the exokernel")

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::archives;
 use super::package::{Package, Panic};
 use super::sources::Sources;
+use super::traced;
 use super::user;
 
 /// The target: the one whose prebuilt std asks for the libc symbols that the library OS offers.
@@ -20,6 +21,9 @@ const COMPILE: [&str; 4] =
     ["-Ctarget-feature=+crt-static", "-Crelocation-model=pie", "-Cforce-frame-pointers=yes", OF_AN_IMAGE];
 /// Has the crate `ampoule` bring the library OS.
 const OF_AN_IMAGE: &str = "--cfg=ampoule_image";
+
+/// Has it bring along what tells of its calls.
+const OF_A_TRACED_IMAGE: &str = "--cfg=ampoule_trace";
 
 /// How the program is linked: without the host's start files and libraries, relocated by whoever loads it, with what
 /// relocation writes to set apart so that it can be sealed, and with nothing in the file that varies.
@@ -68,6 +72,7 @@ impl Wants {
 /// Flags for every crate of the program.
 pub(super) fn program(package: &Package, sources: &Sources) -> Result<Vec<String>> {
     let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
+    flags.extend(package.traced.then(|| OF_A_TRACED_IMAGE.to_owned()));
     flags.extend(remap(&folders(package, sources)?));
     Ok(user::joined(&package.user_flags, flags))
 }
@@ -114,9 +119,10 @@ pub(super) fn tests(user_flags: &[String], folder: &Path) -> Vec<String> {
 }
 
 /// Flags for the library OS as an archive. Where panics unwind, the unwinder is the toolchain's, and not in it.
-pub(super) fn archive(sources: &Sources, panic: Panic) -> Result<Vec<String>> {
+pub(super) fn archive(sources: &Sources, panic: Panic, traced: bool) -> Result<Vec<String>> {
     let mut flags: Vec<String> = COMPILE.map(str::to_owned).to_vec();
     flags.extend((panic == Panic::Unwind).then(|| "--cfg=ampoule_unwind".to_owned()));
+    flags.extend(traced.then(|| OF_A_TRACED_IMAGE.to_owned()));
     flags.extend(remap(&with_everyone_s(own(sources))?));
     Ok(flags)
 }
@@ -140,7 +146,9 @@ pub(super) fn link(package: &Package, folder: &Path, wants: Wants) -> Vec<String
     let mut flags = place(folder);
     flags.extend(LINK.map(|flag| format!("-Clink-arg={flag}")));
     if wants.raw_system_calls {
-        flags.extend(RAW_SYSTEM_CALLS.map(|flag| format!("-Clink-arg={flag}")));
+        let flag_of =
+            |flag| if flag == RAW_SYSTEM_CALLS[0] && package.traced { traced::RAW_SYSTEM_CALLS } else { flag };
+        flags.extend(RAW_SYSTEM_CALLS.map(|flag| format!("-Clink-arg={}", flag_of(flag))));
     } else if package.calls_by_number {
         flags.push(format!("-Clink-arg={CALLS_BY_NUMBER}"));
     }

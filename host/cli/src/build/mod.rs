@@ -20,6 +20,7 @@ mod package;
 mod record;
 mod sources;
 mod tests;
+mod traced;
 mod unsafety;
 mod user;
 mod wrapper;
@@ -57,13 +58,16 @@ pub fn build(folder: &Path, name: Option<&str>, options: &BuildOptions, output: 
         manifest::read(&cargo_toml, "", "")?;
     }
     let package = Package::find(folder, name, options)?;
-    let manifest = manifest::read(&package.cargo_toml, &package.name, &package.version)?;
+    let mut manifest = manifest::read(&package.cargo_toml, &package.name, &package.version)?;
+    if package.traced {
+        traced::mark(&mut manifest);
+    }
     let rules = manifest::read_files(&package.cargo_toml)?;
     let files = files::pack(&package.cargo_toml, &rules, package.cargo_target())?;
     let sources = Sources::find()?;
     let cargo = Cargo::new();
     let elf = link(&package, &sources, &cargo, options, !files.is_empty())?;
-    let exokernel = cargo.exokernel(&sources)?;
+    let exokernel = cargo.exokernel(&sources, package.traced)?;
     let record = record::record(&package, &sources)?;
     seal(&package, &manifest, &files, &record, &elf, &exokernel, output)
 }
@@ -73,7 +77,7 @@ pub fn build(folder: &Path, name: Option<&str>, options: &BuildOptions, output: 
 /// # Errors
 /// It does not build.
 pub fn exokernel() -> Result<PathBuf> {
-    Cargo::new().exokernel(&Sources::find()?)
+    Cargo::new().exokernel(&Sources::find()?, false)
 }
 
 /// The program as cargo links it.
@@ -90,16 +94,18 @@ fn link(
     let target = package.target_folder();
     let archive = match package.way {
         Way::Line => None,
-        Way::Archive => Some(archives::libc(cargo, sources, package.panic)?),
+        Way::Archive => Some(archives::libc(cargo, sources, package.panic, package.traced)?),
     };
     let folder = archives::folder(&target, archive.as_deref(), package.panic)?;
+    let wraps = if package.traced { traced::wraps(sources)? } else { Vec::new() };
     let remembered = |what: &str| target.join("link").join(format!("{}.{what}", package.bin));
     let (raw, files) = (remembered("raw-system-calls"), remembered("makes-files"));
     let hint = Wants { raw_system_calls: raw.is_file(), files: has_files || files.is_file() };
     let least = Wants { raw_system_calls: false, files: has_files };
     let (mut wants, mut is_hint) = (hint, true);
     let elf = loop {
-        let elf = cargo.program(package, sources, options, &flags::link(package, &folder, wants))?;
+        let link = [flags::link(package, &folder, wants), wraps.clone()].concat();
+        let elf = cargo.program(package, sources, options, &link)?;
         let found = found(package, &elf, has_files)?;
         if found == wants {
             break elf;

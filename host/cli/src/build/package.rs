@@ -51,6 +51,8 @@ pub struct Package {
     pub is_small: bool,
     /// Does it reach the crate `libc`, by which programs make system calls by number?
     pub calls_by_number: bool,
+    /// Are its calls of the library OS to be told of?
+    pub traced: bool,
     /// Packages that it takes from folders outside of the workspace: name and folder, by name.
     pub outside: Vec<(String, PathBuf)>,
     /// The user's own compiler flags.
@@ -84,6 +86,7 @@ impl Package {
             is_small: is_small(&workspace, &package.name)?,
             calls_by_number: reaches(&metadata, package, "libc"),
             panic: panic(&workspace)?,
+            traced: options.traced,
             outside: outside(&metadata),
             user_flags: question.answer()?,
             workspace,
@@ -102,9 +105,10 @@ impl Package {
         &self.cargo_target
     }
 
-    /// Where everything that belongs to images is built: the image itself, and cargo's own folder for it.
+    /// Where everything that belongs to images is built: the image itself, and cargo's own folder for it. Traced images are
+    /// built beside the others, in whose way they are not.
     pub fn target_folder(&self) -> PathBuf {
-        self.cargo_target.join("ampoule")
+        self.cargo_target.join(if self.traced { "ampoule/traced" } else { "ampoule" })
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn record(package: &Package, sources: &Sources) -> Result<Record> {
         let key = all.take(&own, &found.id, false);
         all.depends.entry(program.clone()).or_default().insert(key);
     }
-    let libc = sources.root().join("os/libc/src");
+    let libc = sources.libc();
     let symbols = c_symbols::offered(&libc).with_context(|| format!("cannot read {}", libc.display()))?;
     Ok(Record {
         compiler: flags::compiler()?,

@@ -32,6 +32,11 @@ impl Sources {
         &self.root
     }
 
+    /// The sources of the C functions.
+    pub(super) fn libc(&self) -> PathBuf {
+        self.root.join("os/libc/src")
+    }
+
     /// Where the tree's own parts are built: beside its other build products, shared by all programs.
     pub fn target_folder(&self) -> PathBuf {
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from);

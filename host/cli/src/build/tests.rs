@@ -41,8 +41,8 @@ pub fn tests(cargo_arguments: &[String], target_folder: Option<&Path>) -> Result
     let cargo_target = project(cargo_arguments, &question)?;
     let sources = Sources::find()?;
     let cargo = Cargo::new();
-    let libc = archives::libc(&cargo, &sources, Panic::Unwind)?;
-    let exokernel = cargo.exokernel(&sources)?;
+    let libc = archives::libc(&cargo, &sources, Panic::Unwind, false)?;
+    let exokernel = cargo.exokernel(&sources, false)?;
     let ours = cargo_target.join("ampoule");
     let target_folder = target_folder.map_or_else(|| ours.join("test"), Path::to_owned);
     let (folder, is_new) = archives::lasting_folder(&ours, &libc)?;

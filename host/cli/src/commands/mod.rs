@@ -15,6 +15,7 @@ mod target;
 pub mod test;
 pub mod timeline;
 mod top;
+mod trace;
 mod verify;
 
 use crate::Failure;
@@ -25,7 +26,7 @@ pub fn perform(command: Command) -> Result<u8, Failure> {
     match command {
         Command::New(arguments) => new::perform(&arguments),
         Command::Build(arguments) => build::perform(&arguments),
-        Command::Run(arguments) => run::perform(arguments),
+        Command::Run(arguments) => run::perform(*arguments),
         Command::Test(arguments) => test::perform(&arguments),
         Command::Ps(arguments) => ps::perform(&arguments),
         Command::Top(arguments) => top::perform(&arguments),

@@ -21,18 +21,23 @@ use monitor::{Backend, Network, Notice, Options, Outcome, Program};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use super::timeline::Wanted;
+use super::trace;
 use crate::Failure;
 use crate::arguments::{BuildOptions, Machine, On, Publish, Run};
 use crate::terminal::Raw;
 
 /// Runs what is named; the status is the guest's.
 pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
+    // What is wrong with it is said before the long part.
+    let trace = arguments.trace.clone().map(|filter| trace::Wanted::new(filter, arguments.trace_file.clone()));
+    let trace = trace.transpose()?;
     let path = match runner::image() {
         Some(path) => path,
         None if arguments.detach => return super::detach::perform(&arguments),
         None => {
             let debuginfo = arguments.options.debuginfo || arguments.gdb.is_some();
-            super::target::image(&arguments.target, &BuildOptions { debuginfo, ..arguments.options.clone() })?
+            let options = BuildOptions { debuginfo, traced: trace.is_some(), ..arguments.options.clone() };
+            super::target::image(&arguments.target, &options)?
         }
     };
     // Under our own monitors, the digest is checked while the machine is made.
@@ -43,6 +48,10 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
         crate::signing::verify(&path, image.bytes(), keys)?;
     }
     let mut options = options(&arguments, image.manifest())?;
+    if let Some(trace) = &trace {
+        trace.check(&path, image.manifest())?;
+        trace.apply(&mut options);
+    }
     options.debug = Some(path.with_extension("debug"));
     options.counters = runner::counters();
     let timeline = arguments.timeline.clone().map(Wanted::new).transpose()?;
@@ -68,6 +77,9 @@ pub(super) fn perform(arguments: Run) -> Result<u8, Failure> {
             under_qemu(&program, &options, &path, file, arguments.machine, image.digest())
         }
     };
+    if let (Some(trace), Ok(outcome)) = (&trace, &outcome) {
+        trace.end(outcome);
+    }
     if let Some(wanted) = timeline.filter(|_| outcome.is_ok()) {
         wanted.show(&path.display().to_string());
     }

@@ -161,11 +161,12 @@ pub fn describe_machine(backend: &Backend, manifest: &Manifest, options: &Option
         (_, None) => "",
     };
     let capture = if options.pcap.is_some() { ", the file of --pcap" } else { "" };
+    let trace = if options.trace.is_some() { ", where the trace goes" } else { "" };
     let sockets = if network { ", and sockets that the tool hands over" } else { "" };
     format!(
         "identity    {}\n\
          privileges  none can be gained (no_new_privs); no core files; it ends with the tool\n\
-         files       standard input, output and error, a line to the tool{sockets}{capture}\n\
+         files       standard input, output and error, a line to the tool{sockets}{capture}{trace}\n\
          memory      {memory}\n\
          {debugger}\
          calls       {} of them, from one instruction alone, any other ends it: {}",

@@ -10,7 +10,7 @@ use super::rings::{self, Rings};
 use super::strings::Strings;
 use super::tender::{
     CAPTURE, CONTROL, CONTROL_SET, DEBUGGER, EVENTS, INPUT_SET, INTERFACE, LAST, TOKEN_CONTROL, TOKEN_FRAMES,
-    TOKEN_INPUT,
+    TOKEN_INPUT, TRACE,
 };
 use super::tender::{Moment, Platform, Tender};
 use super::upcall::Upcall;
@@ -61,6 +61,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) timeline: Option<Timeline>,
     /// The file for what goes over the network, if there is one; it is moved too.
     pub(crate) capture: Option<RawFd>,
+    /// Where traces go, if they are wanted; it is moved too.
+    pub(crate) trace: Option<RawFd>,
     /// The connection to a debugger, if there is one; it is moved too.
     pub(crate) debugger: Option<RawFd>,
     /// Where the image is to lie, if not anywhere.
@@ -109,12 +111,13 @@ pub(crate) fn descriptors(plan: &Plan<'_>) -> Result<(), Error> {
         // Out of the way first: they may stand where others are to go.
         let high = |descriptor| libc::fcntl(descriptor, libc::F_DUPFD, LAST + 1);
         let (control, interface, debugger) = (high(plan.control), plan.interface.map(high), plan.debugger.map(high));
-        let capture = plan.capture.map(high);
+        let (capture, trace) = (plan.capture.map(high), plan.trace.map(high));
         // Whatever else has one of their numbers goes, whether that is given anew or not.
         let mut failed = libc::close_range(CONTROL as u32, LAST as u32, 0) != 0;
         failed |= libc::dup2(control, CONTROL) < 0;
         failed |= interface.is_some_and(|interface| libc::dup2(interface, INTERFACE) < 0);
         failed |= capture.is_some_and(|capture| libc::dup2(capture, CAPTURE) < 0);
+        failed |= trace.is_some_and(|trace| libc::dup2(trace, TRACE) < 0);
         failed |= debugger.is_some_and(|debugger| libc::dup2(debugger, DEBUGGER) < 0);
         for set in [EVENTS, INPUT_SET, CONTROL_SET] {
             let fresh = libc::epoll_create1(0);
@@ -285,6 +288,7 @@ pub(crate) fn tender<P: Platform>(
         timeline: plan.timeline,
         calls: 0,
         waits: 0,
+        traces: plan.trace.is_some(),
         says_marks: std::env::var_os(MARKS).is_some(),
         made: Moment::now(),
     })

@@ -41,7 +41,7 @@ use child::Plan;
 use frames::Frames;
 use layout::Layout;
 use rings::Rings;
-use std::os::fd::{AsFd as _, IntoRawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, IntoRawFd};
 use strings::Strings;
 
 /// What a backend gives to [`run`].
@@ -103,6 +103,7 @@ pub(crate) fn run(program: &Program<'_>, options: &Options, backend: &Backend) -
                 counters,
                 timeline,
                 capture: capture.map(IntoRawFd::into_raw_fd),
+                trace: options.trace.as_ref().map(|file| file.as_raw_fd()),
                 debugger: debugger.map(IntoRawFd::into_raw_fd),
                 base,
                 symbols,

@@ -42,8 +42,10 @@ pub(crate) const DEBUGGER: i32 = 9;
 pub(crate) const DEBUGGER_SET: i32 = 10;
 pub(crate) const PEEK_OUT: i32 = 11;
 pub(crate) const PEEK_IN: i32 = 12;
+/// Only where the program's calls are told of: where to.
+pub(crate) const TRACE: i32 = 13;
 /// The last of them.
-pub(crate) const LAST: i32 = PEEK_IN;
+pub(crate) const LAST: i32 = TRACE;
 
 /// Tokens in the epoll set. Sockets have their own numbers, which start above.
 pub(crate) const TOKEN_CONTROL: u64 = 1 << 32;
@@ -90,6 +92,8 @@ pub(crate) struct Tender<P> {
     pub(crate) timeline: Option<Timeline>,
     /// Somebody wants to know how long the guest takes to `main`, and how often it came out.
     pub(crate) says_marks: bool,
+    /// Somebody wants to know what the program asks of its OS, and can still be told.
+    pub(crate) traces: bool,
     /// When this was made, before the guest's first instruction.
     pub(crate) made: Moment,
 }
@@ -376,7 +380,12 @@ impl<P: Platform> Tender<P> {
         if kind == LogKind::Text as u64 {
             let length = length.min(LOG_MAX);
             self.end_of(address, length)?;
-            return write_text(self.layout.host(address), length as usize);
+            return write_text(2, self.layout.host(address), length as usize).map(drop);
+        }
+        if kind == LogKind::Trace as u64 {
+            let length = length.min(LOG_MAX);
+            self.end_of(address, length)?;
+            return self.trace(self.layout.host(address), length as usize);
         }
         if kind != LogKind::Backtrace as u64 {
             return Err(GateError::BadArgument);
@@ -388,6 +397,19 @@ impl<P: Platform> Tender<P> {
         let base = self.layout.image.start;
         let head = Head { socket: base as u32, value: (base >> 32) as u32, ..Head::new(Kind::Backtrace) };
         self.channel.ask_about(head, self.layout.host(address), bytes as usize);
+        Ok(())
+    }
+
+    /// Passes lines of a trace on. Where they cannot be written any more, that is said once, and the machine goes on.
+    fn trace(&mut self, from: *const u8, length: usize) -> Result<(), GateError> {
+        if self.traces
+            && let Some(error) = write_text(TRACE, from, length)?
+        {
+            self.traces = false;
+            let mut line = Text::<512>::NEW;
+            let _ = line.write_fmt(format_args!("ampoule: the trace ends here, it cannot be written: error {error}\n"));
+            system::write(2, line.bytes.as_ptr(), line.length);
+        }
         Ok(())
     }
 
@@ -445,21 +467,21 @@ impl<P: Platform> Tender<P> {
     }
 }
 
-/// Writes emergency text of the guest's to standard error.
-fn write_text(from: *const u8, length: usize) -> Result<(), GateError> {
+/// Writes text of the guest's to a descriptor. Gives the error if it cannot be written, to the end at least.
+fn write_text(descriptor: i32, from: *const u8, length: usize) -> Result<Option<i32>, GateError> {
     let mut done = 0;
     while done < length {
-        let put = system::write(2, from.wrapping_add(done), length - done);
+        let put = system::write(descriptor, from.wrapping_add(done), length - done);
         if put == -(errno::EFAULT as isize) {
             return Err(GateError::BadAddress);
         }
         match usize::try_from(put) {
             Ok(put) if put > 0 => done += put,
             _ if put == -(errno::EINTR as isize) => {}
-            _ => break, // nobody can read it
+            _ => return Ok(Some(-(put as i32))),
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// What a clock of the boot information says. Under KVM its base is in the host's ticks here.

@@ -24,11 +24,12 @@ use crate::capture;
 use crate::debugger::{self, Attach, Debugged};
 use crate::machine::os::{self, Signals};
 use crate::network::Link;
-use crate::timeline::{Mark, Timeline};
+use crate::timeline::Mark;
 use crate::{Error, Notice, Options, Outcome, Program, Publish};
 use abi::manifest::Manifest;
 use listeners::Listeners;
 use serial::Serial;
+use std::fs::File;
 use std::io::{PipeReader, pipe};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -120,7 +121,7 @@ pub fn run(program: &Program<'_>, options: &Options, setup: &Setup<'_>) -> Resul
     let mut running =
         Running::start(|output| command::arguments(manifest, options, setup, memory, &forwards, output, debugged))?;
     let listeners = Listeners::new(running.child.id(), forwards);
-    let outcome = running.stay(&signals, setup.names, listeners, options.timeline, &|listening| {
+    let outcome = running.stay(&signals, setup.names, listeners, options, &|listening| {
         let Publish { protocol, host, port } = listening;
         options.notify.inspect(|notify| notify(&Notice::Listening { protocol, port, host }));
     });
@@ -214,10 +215,11 @@ impl Running {
         signals: &Signals,
         names: Option<&dyn Fn(u64) -> Vec<String>>,
         mut listeners: Listeners,
-        timeline: Option<Timeline>,
+        options: &Options,
         tell: &dyn Fn(Publish),
     ) -> Result<Outcome, Error> {
         let mut serial = Serial::new(names);
+        let mut trace = options.trace.as_deref();
         let mut asked = false;
         let mut buffer = [0; 4096];
         let mut is_open = true;
@@ -240,11 +242,14 @@ impl Running {
             }
             if ready[2] {
                 self.pass_output(&mut buffer);
-                timeline.inspect(|timeline| timeline.mark(Mark::Output));
+                options.timeline.inspect(|timeline| timeline.mark(Mark::Output));
             }
             if ready[1] {
                 match self.serial.read(&mut buffer) {
-                    Ok(length @ 1..) => show(&serial.take(&buffer[..length])),
+                    Ok(length @ 1..) => {
+                        show(&serial.take(&buffer[..length]));
+                        pass_trace(&mut trace, &serial.traced());
+                    }
                     Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                     _ => is_open = false,
                 }
@@ -293,6 +298,16 @@ fn die_with_us(command: &mut Command) {
     };
     // SAFETY: runs between fork and exec, and makes two system calls that touch no memory and no lock.
     unsafe { command.pre_exec(die_with) };
+}
+
+/// Passes lines of the trace on. Where they cannot be written any more, that is said once.
+fn pass_trace(trace: &mut Option<&File>, lines: &[u8]) {
+    if let Some(mut file) = *trace
+        && let Err(error) = file.write_all(lines)
+    {
+        eprintln!("ampoule: the trace ends here, it cannot be written: {error}");
+        *trace = None;
+    }
 }
 
 fn show(text: &[u8]) {

@@ -1,7 +1,8 @@
 //! What comes out of the serial port (the exokernel's `serial` and `gate`), and QEMU's own complaints with it.
 //!
-//! Text passes as it is, but for two things: lines of a backtrace get names where there are any, and the exokernel's
-//! account of the end is taken out: a mark, and after it `exit N` where the exit device has too few bits for N.
+//! Text passes as it is, but for three things: lines of a backtrace get names where there are any; lines of a trace, each
+//! behind a mark of its own ([`abi::trace::MARK`]), go where traces go; and the exokernel's account of the end is taken out: a
+//! mark, and after it `exit N` where the exit device has too few bits for N.
 
 /// Precedes the end.
 const MARK: u8 = 0x1e;
@@ -17,18 +18,30 @@ pub(super) struct Serial<'a> {
     shown: bool,
     /// What followed the last mark, if one came.
     end: Option<Vec<u8>>,
+    /// What followed a trace's mark, up to the newline.
+    trace: Option<Vec<u8>>,
+    /// Lines of the trace, until they are fetched.
+    traced: Vec<u8>,
 }
 
 impl<'a> Serial<'a> {
     pub(super) fn new(names: Option<&'a dyn Fn(u64) -> Vec<String>>) -> Self {
-        Serial { names, line: Vec::new(), shown: false, end: None }
+        Serial { names, line: Vec::new(), shown: false, end: None, trace: None, traced: Vec::new() }
     }
 
     /// Takes bytes in; gives what is to be shown now.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for &byte in bytes {
-            if byte == MARK {
+            if let Some(mut line) = self.trace.take() {
+                line.push(byte);
+                match byte {
+                    b'\n' => self.traced.append(&mut line),
+                    _ => self.trace = Some(line),
+                }
+            } else if byte == abi::trace::MARK {
+                self.trace = Some(Vec::new());
+            } else if byte == MARK {
                 out.append(&mut self.line);
                 self.end = Some(Vec::new());
             } else if let Some(end) = &mut self.end {
@@ -46,6 +59,11 @@ impl<'a> Serial<'a> {
             out.append(&mut self.line);
         }
         out
+    }
+
+    /// The lines of the trace that have come since the last time.
+    pub(super) fn traced(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.traced)
     }
 
     /// What is left at the end of the stream: also what followed a mark that was none of the exokernel's.
@@ -109,6 +127,16 @@ mod tests {
         assert_eq!(Serial::new(None).status(1), None);
         serial.take(b"exit 13");
         assert_eq!(serial.status(23), None, "less than it would have said");
+    }
+
+    #[test]
+    fn lines_of_a_trace_go_their_own_way() {
+        let mut serial = Serial::new(None);
+        assert_eq!(serial.take(b"half a \x1d[1] 0.1 read(0, "), b"half a ");
+        assert_eq!(serial.traced(), b"");
+        assert_eq!(serial.take(b"\"\", 1) = 0\nline\n\x1dsecond\n"), b"line\n");
+        assert_eq!(serial.traced(), b"[1] 0.1 read(0, \"\", 1) = 0\nsecond\n");
+        assert_eq!((serial.take(b"\x1e"), serial.status(15)), (vec![], Some(7)));
     }
 
     #[test]

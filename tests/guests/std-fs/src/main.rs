@@ -9,6 +9,7 @@ mod fifos;
 mod files;
 mod mapping;
 mod names;
+mod records;
 mod sockets;
 
 use std::fmt::Debug;
@@ -39,6 +40,7 @@ fn main() {
     directories::run();
     mapping::run();
     fifos::run();
+    records::run();
     sockets::run();
     std::env::set_current_dir("/").expect("the root");
     say("all of it goes", std::fs::remove_dir_all(&own));
