@@ -12,6 +12,7 @@ use crate::file::{self, ACCESS_MODE, Description, Kind, NON_BLOCKING, Open, READ
 use crate::names::{At, CURRENT, Change, Mapping, Memory, Names};
 use crate::path;
 use crate::regular::Regular;
+use crate::socket::{AF_UNIX, Socket};
 use crate::special::Random;
 use crate::stat::{self, Attributes};
 use crate::table::{spare, table};
@@ -137,11 +138,23 @@ impl Names for Tree {
         }
     }
 
-    fn socket(&self, path: &[u8], made: Option<u32>) -> Result<u64> {
-        match made {
-            Some(mode) => Ok(fs::volume().make_socket(Start::Current, path, mode)?),
-            None => Ok(fs::volume().socket(path)?),
+    fn socket(&self, path: &[u8]) -> Result<u64> {
+        Ok(fs::volume().socket(path)?)
+    }
+
+    fn bind(&self, socket: &dyn Socket, path: &[u8], mode: u32) -> Result<()> {
+        if socket.family_and_type().0 != AF_UNIX {
+            return socket.bind_name(path, 0);
         }
+        let node = match fs::volume().make_socket(Start::Current, path, mode) {
+            Err(fs::Error::Exists) => return Err(Errno::ADDRINUSE),
+            made => made?,
+        };
+        let bound = socket.bind_name(path, node);
+        if bound.is_err() {
+            _ = fs::volume().remove(Start::Current, path, false);
+        }
+        bound
     }
 
     fn read_link(&self, at: At, path: &[u8], room: &mut [u8]) -> Result<usize> {

@@ -8,6 +8,7 @@ pub use fs::{Allocation, Attribute, Lock, Move, NewTime, SpaceReport};
 
 use crate::errno::Result;
 use crate::file::Open;
+use crate::socket::Socket;
 use crate::special::Random;
 use crate::stat::{Attributes, Stat};
 
@@ -45,8 +46,10 @@ pub trait Names: Sync {
     fn status(&self, at: At, path: &[u8], follow: bool) -> Result<Attributes>;
     /// `faccessat`: `mode` has bits 4 read, 2 write, 1 execute.
     fn access(&self, at: At, path: &[u8], mode: u32, follow: bool) -> Result<()>;
-    /// The inode of the socket's name at `path`; made, with this mode, if one is given.
-    fn socket(&self, path: &[u8], made: Option<u32>) -> Result<u64>;
+    /// The inode of the socket's name at `path`.
+    fn socket(&self, path: &[u8]) -> Result<u64>;
+    /// Makes a socket's name of this mode, and gives it to the socket.
+    fn bind(&self, socket: &dyn Socket, path: &[u8], mode: u32) -> Result<()>;
     /// `readlinkat`: as much as there is room for.
     fn read_link(&self, at: At, path: &[u8], room: &mut [u8]) -> Result<usize>;
     /// `getcwd`: the path with its NUL.

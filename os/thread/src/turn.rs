@@ -24,7 +24,7 @@
 //! is touched under the scheduler's lock alone.
 
 use crate::SLICE_NS;
-use core::ptr::null_mut;
+use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// What a thread may save up for the fast line, ns.
@@ -76,10 +76,6 @@ impl<T> Turn<T> {
     pub(crate) fn is_busy(&self) -> bool {
         self.rank.load(Relaxed) == BUSY
     }
-
-    fn pay(&self, ns: i64) {
-        self.credit.store((self.credit.load(Relaxed) - ns).max(-SLICE), Relaxed);
-    }
 }
 
 /// Who has a [`Turn`].
@@ -99,9 +95,9 @@ struct Line<T> {
 pub(crate) struct Turns<T> {
     plain: Line<T>,
     fast: Line<T>,
-    /// The last of the plain line that is in this round, a busy thread; null if none is. It stays so while it runs, until a
-    /// tick or [`Turns::settle`].
-    mark: *mut T,
+    /// The last of the plain line that is in this round, a busy thread; null if none is. It is so until it has
+    /// run for a while ([`Turns::account`]).
+    mark: *const Turn<T>,
     /// The coin that is tossed at the end of a slice: the register's complement, so that all begins with zeros.
     coin: u32,
     /// How many busy threads there are, running or in line.
@@ -147,7 +143,7 @@ impl<T: Runnable> Line<T> {
 
 impl<T: Runnable> Turns<T> {
     pub(crate) const fn new() -> Self {
-        Turns { plain: Line::NEW, fast: Line::NEW, mark: null_mut(), coin: 0, busy: 0, ahead: 0, ticked: 0 }
+        Turns { plain: Line::NEW, fast: Line::NEW, mark: null(), coin: 0, busy: 0, ahead: 0, ticked: 0 }
     }
 
     /// Can none run?
@@ -210,46 +206,46 @@ impl<T: Runnable> Turns<T> {
     #[cold]
     #[inline(never)]
     pub(crate) fn settle(&mut self, turn: &Turn<T>, now: u64) {
-        self.leave_round(turn);
-        let busy = turn.rank.swap(PLAIN, Relaxed) == BUSY;
-        let from = if busy { self.ticked } else { turn.since.load(Relaxed) };
-        let ran = (now.saturating_sub(from) as i64).clamp(0, SLICE);
-        if busy {
-            self.busy -= 1;
-        } else {
+        self.account(turn, now);
+        self.busy -= u32::from(turn.rank.swap(PLAIN, Relaxed) == BUSY);
+    }
+
+    /// Reckons what a running thread has had, in ns, and whether from the fast line. It is not in line, and so no end of a
+    /// round.
+    #[cold]
+    #[inline(never)]
+    fn account(&mut self, turn: &Turn<T>, now: u64) -> (i64, bool) {
+        if core::ptr::eq(self.mark, turn) {
+            self.mark = null();
+        }
+        let fast = turn.rank.load(Relaxed) == FAST;
+        let since = turn.since.swap(now, Relaxed);
+        let ran = now.saturating_sub(if fast { since } else { self.ticked }).min(SLICE_NS) as i64;
+        if fast {
             self.ahead += ran;
         }
-        turn.pay(ran);
-        turn.since.store(now, Relaxed);
+        turn.credit.store((turn.credit.load(Relaxed) - ran).max(-SLICE), Relaxed);
+        (ran, fast)
     }
 
     /// A tick, or an event that may have woken somebody, found `running` at work. Does it go on? Otherwise it is in line.
     pub(crate) fn tick(&mut self, running: *mut T, now: u64) -> bool {
         let turn = turn(running);
-        let passed = now.saturating_sub(self.ticked).min(SLICE_NS) as i64;
+        let (ran, fast) = self.account(turn, now);
         self.ticked = now;
-        if turn.rank.load(Relaxed) == FAST {
-            let ran = (now.saturating_sub(turn.since.swap(now, Relaxed)) as i64).clamp(0, SLICE);
-            self.ahead += ran;
-            turn.pay(ran);
-            if turn.credit.load(Relaxed) > 0 {
-                return true;
-            }
-        } else {
-            self.ahead = (self.ahead - passed).max(0);
-            turn.pay(passed);
+        if !fast {
+            self.ahead = (self.ahead - ran).max(0);
+        } else if turn.credit.load(Relaxed) > 0 {
+            return true;
         }
         if turn.rank.swap(BUSY, Relaxed) != BUSY {
             self.busy += 1;
             turn.used.store(0, Relaxed);
         }
-        turn.since.store(now, Relaxed);
-        let used = turn.used.load(Relaxed).saturating_add(passed as u32);
+        let used = turn.used.load(Relaxed).saturating_add(ran as u32);
         turn.used.store(used, Relaxed);
-        let over = used >= USED_NS && !self.plain.first.is_null();
-        if over {
+        if used >= USED_NS && !self.plain.first.is_null() {
             turn.used.store(0, Relaxed);
-            self.leave_round(turn);
             self.push_behind(running);
         } else if self.fast.first.is_null() || self.ahead >= SLICE {
             return true;
@@ -259,27 +255,23 @@ impl<T: Runnable> Turns<T> {
         false
     }
 
-    /// A thread that runs is no more the last of a round.
-    fn leave_round(&mut self, running: &Turn<T>) {
-        if !self.mark.is_null() && core::ptr::eq(turn(self.mark), running) {
-            self.mark = null_mut();
-        }
-    }
-
-    /// Into the next round, at its head or end.
+    /// A busy thread goes into the next round, at its head or end; the line is not empty.
     fn push_behind(&mut self, thread: *mut T) {
         let head = !self.coin & 1;
         self.coin = !(!self.coin >> 1 ^ FEEDBACK * head);
+        let (new, last) = (turn(thread), turn(self.plain.last));
+        let after = match self.mark.is_null() || head == 0 {
+            true => last,
+            // SAFETY: it is in line, since whoever leaves the line is reckoned with ([`Turns::account`]).
+            false => unsafe { &*self.mark },
+        };
         if self.mark.is_null() {
-            // Who is not busy is not passed.
-            self.plain.push(thread, head != 0 && turn(self.plain.last).is_busy());
-            self.mark = self.plain.last;
-        } else if head == 0 || self.mark == self.plain.last {
-            self.plain.push(thread, false);
-        } else {
-            let mark = turn(self.mark);
-            turn(thread).next.store(mark.next.load(Relaxed), Relaxed);
-            mark.next.store(thread, Relaxed);
+            self.mark = new;
+        }
+        new.next.store(after.next.load(Relaxed), Relaxed);
+        after.next.store(thread, Relaxed);
+        if core::ptr::eq(after, last) {
+            self.plain.last = thread;
         }
     }
 }

@@ -39,7 +39,10 @@ fn follow(path: &str, page: &Page, target: &str) -> Result<()> {
     if let Some(other) = &other {
         ensure!(other.exists(), "no such file");
         let is_within = !path.starts_with("docs/") || other.starts_with(tool::root().join("docs"));
-        ensure!(is_within, "it leads out of docs/, and so nowhere in the site that mdBook makes; name the file instead");
+        ensure!(
+            is_within,
+            "it leads out of docs/, and so nowhere in the site that mdBook makes; name the file instead"
+        );
     }
     let Some(anchor) = anchor else { return Ok(()) };
     let anchors = match &other {

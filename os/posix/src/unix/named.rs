@@ -17,7 +17,7 @@ use super::{MESSAGES_MAX, STANDS, Side, credentials, is_credentials};
 use crate::errno::{Errno, Result};
 use crate::events::{HUP, READABLE, WRITABLE};
 use crate::file::{Description, File, Kind, NON_BLOCKING, Open, READ_WRITE};
-use crate::names::{CURRENT, Change, Names as Tree};
+use crate::names::Names as Tree;
 use crate::observe::Observers;
 use crate::options::{self, Timeouts};
 use crate::socket::{AF_UNIX, Address, DATAGRAM, Received, SEQUENCED, STREAM, Socket};
@@ -112,7 +112,7 @@ fn is_path(name: &[u8]) -> bool {
 
 /// The inode of the file that stands for a name; 0 where none does.
 pub(crate) fn node_of(name: &[u8], names: Option<&dyn Tree>) -> Result<u64> {
-    names.filter(|_| is_path(name)).map_or(Ok(0), |names| names.socket(name, None))
+    names.filter(|_| is_path(name)).map_or(Ok(0), |names| names.socket(name))
 }
 
 /// `bind` of a Unix socket: in a tree of names, a path becomes a file of this mode.
@@ -120,15 +120,10 @@ pub(crate) fn node_of(name: &[u8], names: Option<&dyn Tree>) -> Result<u64> {
 /// # Errors
 /// Those of making a file, `EADDRINUSE` where there is one, `EINVAL` for a socket that has a name.
 pub fn bind(socket: &dyn Socket, name: &[u8], names: Option<&dyn Tree>, mode: u32) -> Result<()> {
-    let Some(names) = names.filter(|_| is_path(name) && socket.family_and_type().0 == AF_UNIX) else {
-        return socket.bind_name(name, 0);
-    };
-    let node = names.socket(name, Some(mode)).map_err(|e| if e == Errno::EXIST { Errno::ADDRINUSE } else { e })?;
-    let bound = socket.bind_name(name, node);
-    if bound.is_err() {
-        _ = names.change(CURRENT, name, Change::RemoveFile);
+    match names.filter(|_| is_path(name)) {
+        Some(names) => names.bind(socket, name, mode),
+        None => socket.bind_name(name, 0),
     }
-    bound
 }
 
 /// A socket by itself.
