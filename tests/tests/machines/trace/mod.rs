@@ -53,7 +53,7 @@ fn guest(name: &str) -> Result<Guest> {
 /// Runs an image with more arguments, and its trace in a file: how it ended, and the lines.
 fn traced(image: &Path, backend: Backend, arguments: &[&str]) -> Result<(End, Vec<Line>)> {
     let file = trace_file(image, backend, arguments);
-    let machine = Machine::start(image, backend, &[arguments, &["--trace-file", &file.to_string_lossy()]].concat())?;
+    let machine = Machine::start(image, backend, &[&["--trace-file", &file.to_string_lossy()], arguments].concat())?;
     let end = machine.end()?;
     let lines = read(&file, &end)?;
     Ok((end, lines))
