@@ -1,5 +1,6 @@
 //! A known list of things that a program asks of its operating system, for traces of it (`tests/machines/trace.rs`): files,
-//! sockets, waits, a thread, a signal, memory, a system call by its instruction, and a call that has not ended when all ends.
+//! sockets, waits, a thread, a signal, memory, a system call by its instruction, and a call that has not ended when all ends,
+//! in whatever way.
 #[cfg(feature = "line")]
 use ampoule as _;
 use std::ffi::c_int;
@@ -26,6 +27,27 @@ fn main() -> io::Result<()> {
     assert!(by_instruction());
     println!("all of it was done");
     unfinished();
+    end(std::env::args().nth(1).as_deref().unwrap_or("exit"))
+}
+
+/// Ends, or waits for an end, as the first argument says.
+fn end(how: &str) -> ! {
+    match how {
+        "raise" => {
+            // SAFETY: it ends the program.
+            unsafe { libc::raise(libc::SIGTERM) };
+        }
+        "abort" => std::process::abort(),
+        "panic" => panic!("as it was asked to"),
+        "fault" => {
+            // SAFETY: none: nothing is there.
+            unsafe { std::ptr::without_provenance::<u8>(8).read_volatile() };
+        }
+        "wait" => loop {
+            thread::park();
+        },
+        _ => {}
+    }
     std::process::exit(0)
 }
 

@@ -6,11 +6,12 @@ mod linux;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use ampoule_tests::backend::Backend;
 use ampoule_tests::guests::{Guest, Way};
 use ampoule_tests::harness::{Case, Verdict};
-use ampoule_tests::machine::{End, Machine};
+use ampoule_tests::machine::{End, Machine, PATIENCE};
 use ampoule_tests::{ports, tool};
 use anyhow::{Context, Result, ensure};
 use lines::Line;
@@ -28,7 +29,7 @@ const RUNS: [(Backend, usize); 4] =
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = everywhere("a trace of a known list", known_list)
-        .chain(everywhere("a trace of what it waits for", waits_for))
+        .chain(everywhere("a trace to the end", ends))
         .chain(everywhere("a trace of a panic", panics))
         .chain(everywhere("a trace of web", web))
         .chain(everywhere("a trace of an image that is not traced", refused))
@@ -52,7 +53,7 @@ fn guest(name: &str) -> Result<Guest> {
 /// Runs an image with more arguments, and its trace in a file: how it ended, and the lines.
 fn traced(image: &Path, backend: Backend, arguments: &[&str]) -> Result<(End, Vec<Line>)> {
     let file = trace_file(image, backend, arguments);
-    let machine = Machine::start(image, backend, &[arguments, &["--trace-file", &file.to_string_lossy()]].concat())?;
+    let machine = Machine::start(image, backend, &[&["--trace-file", &file.to_string_lossy()], arguments].concat())?;
     let end = machine.end()?;
     let lines = read(&file, &end)?;
     Ok((end, lines))
@@ -85,26 +86,46 @@ fn known_list_by(way: Way, backend: Backend) -> Result<()> {
     Ok(())
 }
 
-/// A call that goes on when the machine is told to end.
-fn waits_for(backend: Backend) -> Result<()> {
-    let (port, image) = (ports::free_tcp()?, tool::image_with("examples/echo", &["--trace"], &[])?);
-    let file = trace_file(&image, backend, &[]);
-    let publish = format!("{port}:7000");
-    let arguments = ["--trace=net", "--publish", &publish, "--trace-file", &file.to_string_lossy()];
+/// Ways to end, the status of each, and how the last line of the thread begins whose end it is.
+const ENDS: [(&str, i32, &str); 5] = [
+    ("exit", 0, "exit(0) = ?"),
+    ("raise", 143, "raise(SIGTERM <unfinished ...>"),
+    ("abort", 134, "abort() = ?"),
+    ("panic", 134, "abort() = ?"),
+    ("fault", 139, "read("),
+];
+
+/// A call that goes on when the machine ends, and everything before.
+fn ends(backend: Backend) -> Result<()> {
+    let image = guest("guest-traced")?.traced_image(Way::Line)?;
+    for (way, status, last) in ENDS {
+        let (end, lines) = traced(&image, backend, &["--trace=file,desc,signal,process", "--", way])?;
+        end.with_status(status)?;
+        check_end(&lines).with_context(|| format!("by {way}"))?;
+        let first = lines.iter().rfind(|line| line.thread == lines[0].thread).context("a first thread")?;
+        ensure!(first.text.starts_with(last), "by {way}: {first:?}");
+    }
+    // From outside.
+    let file = trace_file(&image, backend, &["wait"]);
+    let arguments = ["--trace", "--trace-file", &file.to_string_lossy(), "--", "wait"];
     let mut machine = Machine::start(&image, backend, &arguments)?;
-    machine.expect("echoing on")?;
-    // It has said so before it accepts anybody; whoever it has accepted has found it there.
-    let mut client = crate::http::connect(port)?;
-    std::io::Write::write_all(&mut client, b"ping")?;
-    std::io::Read::read_exact(&mut client, &mut [0; 4])?;
+    machine.expect("all of it was done")?;
+    // The call has begun when the first byte of what it writes is read, which the program waits for without saying so.
+    let deadline = Instant::now() + PATIENCE;
+    while !fs::read_to_string(&file)?.contains("read(3, \".\", 1) = 1") {
+        ensure!(Instant::now() < deadline, "it does not come to its end: {}", machine.said());
+        std::thread::yield_now();
+    }
     machine.signal(Signal::INT)?;
-    let end = machine.end()?.with_status(130)?;
-    let lines = read(&file, &end)?;
-    let unfinished: Vec<&str> =
-        lines.iter().map(|l| l.text.as_str()).filter(|text| text.ends_with(" <unfinished ...>")).collect();
-    let [one, other] = unfinished[..] else { anyhow::bail!("{unfinished:?}") };
-    let waits = |text: &str| text.starts_with("accept4(3, ") || text.starts_with("recv(4, ");
-    ensure!(waits(one) && waits(other) && one != other, "{unfinished:?}");
+    check_end(&read(&file, &machine.end()?.with_status(130)?)?)
+}
+
+/// Is the call that never ends told, with everything before it?
+fn check_end(lines: &[Line]) -> Result<()> {
+    let of = |text: &str| lines.iter().filter(|line| line.text.starts_with(text)).count();
+    let unfinished: Vec<&Line> = lines.iter().filter(|line| line.text.ends_with("1048576 <unfinished ...>")).collect();
+    ensure!(unfinished.len() == 1 && unfinished[0].text.starts_with("write(5, \"....."), "{lines:#?}");
+    ensure!(of("mkdir(") == 1 && of("write(1, \"all of it was done") == 1, "{lines:#?}");
     Ok(())
 }
 
