@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use cargo_metadata::MetadataCommand;
 
 /// Crates that may have unsafe code: the CPU, memory, the ring, the C edge, ring 0, the tender's half of a device,
-/// the fuzzed guest's memory, and the first process of the Linux guest that the benchmark compares with.
-const MAY: [&str; 14] = [
+/// the program's memory for a trace of it, the fuzzed guest's, and the first process of the Linux guest that the benchmark compares with.
+const MAY: [&str; 15] = [
     "ampoule-abi",
     "ampoule-archive",
     "ampoule-bench-init",
@@ -23,6 +23,7 @@ const MAY: [&str; 14] = [
     "ampoule-monitor",
     "ampoule-sync",
     "ampoule-thread",
+    "ampoule-trace",
     "ampoule-virtio",
 ];
 

@@ -3,7 +3,7 @@
 //! Only a traced image has this crate in it. The builder asks the linker to lead every reference to `open` to `__wrap_open`,
 //! which is made here, and `__real_open` to the library OS's own (`--wrap`). So what is told is what the *program* calls:
 //! the library OS's calls among its own parts are direct, and the crate never traces itself. A `syscall` instruction of the
-//! program's, which the machine's fault path carries out, comes by [`wrap`] too.
+//! program's, which the machine's fault path carries out, comes by `wrap` too.
 //!
 //! | file | what it does |
 //! |---|---|

@@ -22,9 +22,9 @@ fn write(number: usize) {
     for line in 0..LINES {
         let text = format!("thread {number:02} line {line:03}");
         assert_eq!(file.write(text.as_bytes()).expect("it takes everything"), text.len());
-        if line % 10 == 0 {
+        if line.is_multiple_of(10) {
             thread::yield_now();
-            std::hint::black_box((0..if number % 10 == 0 { 200_000_u64 } else { 0 }).sum::<u64>());
+            std::hint::black_box((0..if number.is_multiple_of(10) { 200_000_u64 } else { 0 }).sum::<u64>());
         }
     }
 }

@@ -6,6 +6,7 @@ mod linux;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use ampoule_tests::backend::Backend;
@@ -192,6 +193,8 @@ fn filtered(backend: Backend) -> Result<()> {
 fn untraced(backend: Backend) -> Result<()> {
     let image = tool::image_with("examples/hello", &["--trace"], &[])?;
     let end = Machine::start(&image, backend, &["--trace"])?.end()?.with_status(0)?;
+    let inspected = Command::new(tool::tool()?).arg("inspect").arg(&image).output()?.stdout;
+    ensure!(String::from_utf8_lossy(&inspected).contains("traced  its calls can be shown"), "inspect does not say it");
     let (lines, _) = lines::parse(&end.errors)?;
     ensure!(lines.iter().any(|line| line.text == r#"write(1, "Hello from a sealed machine!\n", 29) = 29"#));
     ensure!(end.output == "Hello from a sealed machine!\n", "{:?}", end.output);

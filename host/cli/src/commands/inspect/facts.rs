@@ -74,6 +74,9 @@ pub(super) struct ManifestFacts {
     pub(super) hosts: Vec<String>,
     /// Domains that are tried after a name.
     pub(super) search: Vec<String>,
+    /// Can `run --trace` show its calls?
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) traced: bool,
 }
 
 /// A segment.
@@ -261,6 +264,7 @@ fn of_manifest(manifest: &Manifest) -> ManifestFacts {
         connect: network.map(|network| network.connect.iter().map(peer).collect()),
         hosts: names.map_or_else(Vec::new, |names| names.hosts.iter().map(host).collect()),
         search: names.map_or_else(Vec::new, |names| names.search.clone()),
+        traced: manifest.is_traced(),
     }
 }
 

@@ -55,6 +55,9 @@ fn manifest(text: &mut String, manifest: &ManifestFacts) {
     if !manifest.search.is_empty() {
         _ = writeln!(text, "  search  {}", manifest.search.join(" "));
     }
+    if manifest.traced {
+        _ = writeln!(text, "  traced  its calls can be shown (run --trace)");
+    }
 }
 
 fn segments(text: &mut String, facts: &Facts) {
