@@ -258,7 +258,7 @@ impl<T: Runnable> Turns<T> {
     /// A busy thread goes into the next round, at its head or end; the line is not empty.
     fn push_behind(&mut self, thread: *mut T) {
         let head = !self.coin & 1;
-        self.coin = !(!self.coin >> 1 ^ FEEDBACK * head);
+        self.coin = !((!self.coin >> 1) ^ (FEEDBACK * head));
         let (new, last) = (turn(thread), turn(self.plain.last));
         let after = match self.mark.is_null() || head == 0 {
             true => last,
