@@ -128,7 +128,8 @@ pub const CLOCK_TSC: u64 = 1;
 /// [`Clock::kind`]: a function of the far side.
 pub const CLOCK_FUNCTION: u64 = 2;
 
-/// What the CPU can do (SDM 1 §13: the XSAVE feature set).
+/// What the CPU can do, as far as the far side knows (SDM 1 §13: the XSAVE feature set). A guest that finds more in use saves
+/// more.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu {

@@ -31,7 +31,7 @@ pub struct Context {
 
 /// Bytes of a thread's vector save area, a multiple of 64.
 pub fn vector_area() -> usize {
-    (crate::boot().cpu.xsave_size as usize).max(512).next_multiple_of(64)
+    crate::arch::vector_area()
 }
 
 impl Context {

@@ -13,6 +13,11 @@ use std::time::Instant;
 
 const ARENA: usize = 256 << 20;
 
+/// Nobody is pre-empted here: the least that there is.
+pub(crate) fn vector_area() -> usize {
+    512
+}
+
 /// The boot information: an arena and nothing else.
 pub fn boot() -> &'static BootInfo {
     static BOOT: OnceLock<&'static BootInfo> = OnceLock::new();

@@ -4,10 +4,12 @@ mod entry;
 mod switch;
 mod trap;
 mod upcall;
+mod vectors;
 
 pub use entry::boot;
 pub(crate) use switch::{adopt, prepare_stack, switch};
 pub(crate) use upcall::fault_stack;
+pub(crate) use vectors::vector_area;
 
 use abi::boot::CLOCK_TSC;
 use abi::gate::GateFn;

@@ -13,7 +13,7 @@
 //! `-Wl,--defsym=ampoule_syscall_entry=ampoule_syscall` where the program has the instruction in it; without that the
 //! answer is `-ENOSYS`.
 
-use super::upcall::VECTOR_STATE;
+use super::vectors::VECTOR_STATE;
 use crate::fault::{Fault, report};
 use abi::vcpu::{Frame, Vcpu};
 use core::arch::global_asm;

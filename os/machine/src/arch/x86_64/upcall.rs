@@ -9,6 +9,7 @@
 //! range. An `iretq` to ring 3 from ring 3 needs no privilege.
 
 use super::trap;
+use super::vectors::VECTOR_STATE;
 use crate::context::Context;
 use abi::vcpu::{Frame, UPCALL_FAULT, Vcpu};
 use core::arch::global_asm;
@@ -29,10 +30,6 @@ pub(crate) fn fault_stack() -> core::ops::Range<usize> {
     start..start + STACK_SIZE
 }
 
-/// What `xsave` is told: low and high half of the mask, and which instruction (0 fxsave, 1 xsave, 2 xsavec).
-pub(super) static VECTOR_STATE: [core::sync::atomic::AtomicU32; 4] =
-    [const { core::sync::atomic::AtomicU32::new(0) }; 4];
-
 unsafe extern "C" {
     static ampoule_upcall: u8;
     static ampoule_critical_start: u8;
@@ -50,12 +47,7 @@ extern "C" fn slice(running: *mut Context) -> *mut Context {
 
 /// Tells the far side where upcalls enter, and lays their stacks out.
 pub(super) fn register() {
-    let cpu = &super::boot().cpu;
-    let instruction = if cpu.xsave_mask == 0 { 0 } else { 1 + cpu.xsavec.min(1) as u32 };
-    VECTOR_STATE[0].store(cpu.xsave_mask as u32, Ordering::Relaxed);
-    VECTOR_STATE[1].store((cpu.xsave_mask >> 32) as u32, Ordering::Relaxed);
-    VECTOR_STATE[2].store(instruction, Ordering::Relaxed);
-    VECTOR_STATE[3].store(crate::context::vector_area() as u32, Ordering::Relaxed);
+    super::vectors::find();
     let scratch: &[AtomicU64; 4] = &super::vcpu().scratch;
     scratch[1].store(SLICE_STACK.0.get() as u64 + STACK_SIZE as u64, Ordering::Relaxed);
     scratch[2].store(FAULT_STACK.0.get() as u64 + STACK_SIZE as u64, Ordering::Relaxed);
