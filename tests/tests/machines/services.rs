@@ -1,7 +1,8 @@
-//! Services that others wrote, or that anybody would write with others' crates (`tests/services`), each sealed unmodified
-//! and driven from the host by a crowd of clients that others wrote too.
+//! Services (`tests/services`), each driven from the host by a crowd of clients that others wrote: programs that others
+//! published, sealed as they are, and two that anybody would write with others' crates (actix, quic).
 
 use std::io::{BufRead, BufReader};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -21,7 +22,7 @@ struct Service {
     name: &'static str,
     /// The port in the machine, and the protocol.
     port: &'static str,
-    /// What it prints when it serves.
+    /// What it prints when it serves; nothing where it says nothing, and its client has to ask.
     ready: &'static str,
     /// What it says when it is asked to stop, and then ends with 0; nothing where it has no notion of that.
     last: &'static str,
@@ -29,12 +30,12 @@ struct Service {
 
 const SERVICES: [Service; 8] = [
     Service { name: "actix", port: "8080/tcp", ready: "serving on 8080", last: "stopped" },
-    Service { name: "chat", port: "8080/tcp", ready: "serving on 8080", last: "stopped" },
-    Service { name: "files", port: "8080/tcp", ready: "serving /www on 8080", last: "stopped" },
-    Service { name: "grpc", port: "50051/tcp", ready: "serving on 50051", last: "stopped" },
+    Service { name: "chat", port: "8080/tcp", ready: "Listening on: 0.0.0.0:8080", last: "" },
+    Service { name: "console", port: "6669/tcp", ready: "", last: "" },
+    Service { name: "crabdis", port: "6379/tcp", ready: "Listening on redis://", last: "bye bye~" },
+    Service { name: "dufs", port: "8080/tcp", ready: "Listening on", last: "" },
     Service { name: "hickory-dns", port: "53", ready: "awaiting connections", last: "stopping" },
-    Service { name: "metrics", port: "9000/tcp", ready: "serving on 9000", last: "stopped" },
-    Service { name: "mini-redis", port: "6379/tcp", ready: "serving on 6379", last: "stopped" },
+    Service { name: "metrics", port: "9000/tcp", ready: "", last: "" },
     Service { name: "rumqttd", port: "1883/tcp", ready: "Listening for remote connections", last: "" },
 ];
 
@@ -44,25 +45,34 @@ pub(crate) fn cases() -> Vec<Case> {
         let run = |backend| serve(service, backend);
         cases.extend(everywhere(&format!("service {}", service.name), run));
     }
-    cases.extend(everywhere("service proxy", proxy));
+    cases.extend(everywhere("service rws", proxy));
     cases.extend(everywhere("service quic", quic_inside));
     cases.extend(everywhere("service quic as the client", quic_outside));
+    // Over the host's sockets some of its crowd's connections come to a standstill, and it is not known why.
+    let framed = Backend::ALL.into_iter().filter(|backend| backend.has_frames());
+    cases.extend(framed.map(|backend| case("service quinn", backend, |backend| serve(&QUINN, backend))));
     cases
 }
 
+const QUINN: Service = Service { name: "quinn", port: "4433/udp", ready: "listening on", last: "" };
+
 /// The same on every backend that is there.
 fn everywhere(name: &str, run: impl Fn(Backend) -> Result<Verdict> + Copy + Send + Sync + 'static) -> Vec<Case> {
-    let on = |backend: Backend| {
-        Case::new(format!("{name} on {backend}"), move || match backend.lacks() {
-            Some(reason) => Ok(Verdict::Skipped(reason)),
-            None => run(backend),
-        })
-    };
-    Backend::ALL.into_iter().map(on).collect()
+    Backend::ALL.into_iter().map(|backend| case(name, backend, run)).collect()
+}
+
+fn case(name: &str, backend: Backend, run: impl Fn(Backend) -> Result<Verdict> + Send + Sync + 'static) -> Case {
+    Case::new(format!("{name} on {backend}"), move || match backend.lacks() {
+        Some(reason) => Ok(Verdict::Skipped(reason)),
+        None => run(backend),
+    })
 }
 
 fn image(name: &str) -> Result<PathBuf> {
-    tool::image_with(&format!("tests/services/{name}"), &["--locked"], &[])
+    // What console-subscriber's README asks for: tokio tells of its tasks only then.
+    let flags: &[(&str, &Path)] =
+        if name == "console" { &[("RUSTFLAGS", Path::new("--cfg tokio_unstable"))] } else { &[] };
+    tool::image_with(&format!("tests/services/{name}"), &["--locked"], flags)
 }
 
 /// A program of the services' workspace, for the host.
@@ -111,10 +121,76 @@ fn serve(service: &Service, backend: Backend) -> Result<Verdict> {
     // The client is built before the machine starts, not while it waits.
     let client = clients()?;
     let mut machine = Machine::start(&image(service.name)?, backend, &arguments)?;
-    machine.expect(service.ready)?;
+    if !service.ready.is_empty() {
+        machine.expect(service.ready)?;
+    }
     let driven = drive(client, &[service.name, &format!("127.0.0.1:{port}")]);
     driven.with_context(|| machine.said())?;
     stop(machine, service.last)
+}
+
+/// The server on the host that the reverse proxy leads to. It ends when its standard input does, with this program.
+struct Origin {
+    port: u16,
+    _process: Child,
+}
+
+fn origin() -> Result<&'static Origin> {
+    static ORIGIN: OnceLock<Result<Origin, String>> = OnceLock::new();
+    let started = ORIGIN.get_or_init(|| start_origin().map_err(|error| format!("{error:#}")));
+    started.as_ref().map_err(|error| anyhow!("{error}"))
+}
+
+fn start_origin() -> Result<Origin> {
+    let mut command = Command::new(clients()?);
+    command.args(["origin", "0.0.0.0:0"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = command.spawn().context("cannot start the server")?;
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().context("the server has no output")?).read_line(&mut line)?;
+    let port = line.trim().rsplit(' ').next().and_then(|port| port.parse().ok());
+    Ok(Origin { port: port.with_context(|| format!("the server says {line:?}"))?, _process: process })
+}
+
+/// The proxy's image. Where it leads is sealed into it: to the host, at the address that an emulated network gives it, and at
+/// its own, for 127.0.0.1 is the machine itself.
+fn proxy_image(own: IpAddr) -> Result<PathBuf> {
+    static IMAGE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = IMAGE.get_or_init(|| {
+        let seal = || {
+            let folder = tool::root().join("tests/services/rws/target");
+            std::fs::create_dir_all(&folder)?;
+            std::fs::write(folder.join("rws.config.toml"), proxy_rules(own, origin()?.port))
+                .context("cannot write the proxy's rules")?;
+            image("rws")
+        };
+        seal().map_err(|error| format!("{error:#}"))
+    });
+    built.clone().map_err(|error| anyhow!("{error}"))
+}
+
+fn proxy_rules(own: IpAddr, port: u16) -> String {
+    let rule = |name: &str, address: &str| {
+        format!(
+            "[[upstream]]\nname = \"{name}\"\nbackends = [\"{address}:{port}\"]\n\n\
+             [[route]]\nname = \"to-{name}\"\n[route.match]\npath = \"/{name}/*\"\n\
+             [route.action]\ntype = \"proxy\"\n[route.action.proxy]\nupstream = \"{name}\"\nstrip_path_prefix = \"/{name}\"\n\n"
+        )
+    };
+    let (emulated, own) = (rule("emulated", "10.0.2.2"), rule("own", &own.to_string()));
+    format!("ip = \"0.0.0.0\"\nport = 8080\n\n{emulated}{own}")
+}
+
+fn proxy(backend: Backend) -> Result<Verdict> {
+    let Some(own) = own_address() else {
+        return Ok(Verdict::Skipped("this host has no address but the loopback's".to_owned()));
+    };
+    let route = if backend.has_frames() { "emulated" } else { "own" };
+    let port = ports::free_tcp()?;
+    let mut machine = Machine::start(&proxy_image(own)?, backend, &["--publish", &format!("{port}:8080")])?;
+    machine.expect("Server is up and running at")?;
+    let driven = drive(clients()?, &["rws", &format!("127.0.0.1:{port}/{route}")]);
+    driven.with_context(|| machine.said())?;
+    stop(machine, "")
 }
 
 /// A server on the host, ended when it is dropped.
@@ -146,20 +222,6 @@ fn host(backend: Backend) -> Option<String> {
         true => Some("10.0.2.2".to_owned()),
         false => own_address().map(|address| address.to_string()),
     }
-}
-
-fn proxy(backend: Backend) -> Result<Verdict> {
-    let Some(host) = host(backend) else {
-        return Ok(Verdict::Skipped("this host has no address but the loopback's".to_owned()));
-    };
-    let (_origin, origin) = Server::start(clients()?, &["origin", "0.0.0.0:0"])?;
-    let port = ports::free_tcp()?;
-    let arguments = ["--publish", &format!("{port}:8080"), "--", &format!("{host}:{origin}")];
-    let mut machine = Machine::start(&image("proxy")?, backend, &arguments)?;
-    machine.expect("leading to")?;
-    let driven = drive(clients()?, &["proxy", &format!("127.0.0.1:{port}")]);
-    driven.with_context(|| machine.said())?;
-    stop(machine, "stopped")
 }
 
 fn quic_inside(backend: Backend) -> Result<Verdict> {

@@ -5,17 +5,17 @@ use std::io::{BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use cargo_metadata::diagnostic::DiagnosticLevel;
 use cargo_metadata::{Artifact, Message};
 
 use super::flags::{self, TARGET};
 use super::missing;
-use super::package::{Package, Panic, Way};
+use super::package::{Package, Panic, Program, Way};
+use super::program;
 use super::sources::Sources;
 use super::traced;
 use super::wrapper;
-use crate::arguments::BuildOptions;
 
 /// What comes in by the one line: the library OS and what it is made of. It is compiled for size, as the workspace's
 /// `image` profile says of the archive: half its code runs once.
@@ -66,24 +66,33 @@ fn is_error(level: DiagnosticLevel) -> bool {
     matches!(level, DiagnosticLevel::Error | DiagnosticLevel::Ice)
 }
 
+/// The error, and what else may be the cause where the program is an example.
+fn why(error: anyhow::Error, package: &Package) -> anyhow::Error {
+    let unpublished = match package.program {
+        Program::Example(_) => program::unpublished(&package.build_toml, &package.metadata),
+        Program::Binary(_) => Vec::new(),
+    };
+    if unpublished.is_empty() {
+        return error;
+    }
+    let names = unpublished.join("`, `");
+    anyhow!("{error}\n{} was published without `{names}`, which its examples may need", package.name)
+}
+
 impl Cargo {
     pub(super) fn new() -> Self {
         let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         Self { program, is_terminal: std::io::stderr().is_terminal() }
     }
 
-    /// Links the package's binary. Gives the ELF file.
-    pub(super) fn program(
-        &self,
-        package: &Package,
-        sources: &Sources,
-        options: &BuildOptions,
-        link: &[String],
-    ) -> Result<PathBuf> {
+    /// Links the package's program. Gives the ELF file.
+    pub(super) fn program(&self, package: &Package, sources: &Sources, link: &[String]) -> Result<PathBuf> {
+        let (options, name) = (&package.options, package.program.name());
         let mut command = self.command("rustc", &package.target_folder(), &flags::program(package, sources)?);
         wrapper::set(&mut command, package, sources);
-        command.arg("--release").arg("--manifest-path").arg(&package.cargo_toml);
-        command.args(["--package", &package.specification(), "--bin", &package.bin]);
+        command.arg("--release").arg("--manifest-path").arg(&package.build_toml);
+        command.args(["--package", &package.specification(), package.program.flag(), name]);
+        command.args(package.profile.iter().flat_map(|line| ["--config", line]));
         if package.way == Way::Line {
             command.args(levels(package));
         }
@@ -110,8 +119,8 @@ impl Cargo {
         let panic = if package.panic == Panic::Abort { "abort" } else { "unwind" };
         command.env("CARGO_PROFILE_RELEASE_PANIC", panic);
         command.arg("--").args(link);
-        let artifacts = self.run(command, &package.name)?;
-        let executable = artifacts.into_iter().filter(|a| a.target.name == package.bin).find_map(|a| a.executable);
+        let artifacts = self.run(command, &package.name).map_err(|error| why(error, package))?;
+        let executable = artifacts.into_iter().filter(|a| a.target.name == name).find_map(|a| a.executable);
         executable.map(PathBuf::from).with_context(|| format!("cargo made no executable of {}", package.name))
     }
 

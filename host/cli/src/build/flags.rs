@@ -184,7 +184,7 @@ fn with_everyone_s(folders: Vec<(PathBuf, String)>) -> Result<Vec<(PathBuf, Stri
     Ok(all)
 }
 
-fn cargo_home() -> Result<PathBuf> {
+pub(super) fn cargo_home() -> Result<PathBuf> {
     let home = || env::home_dir().map(|home| home.join(".cargo"));
     env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).context("there is neither CARGO_HOME nor HOME")
 }

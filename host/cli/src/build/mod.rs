@@ -15,8 +15,11 @@ mod c_symbols;
 mod cargo;
 mod files;
 mod flags;
+mod lock;
 mod missing;
 mod package;
+mod profile;
+pub(crate) mod program;
 mod record;
 mod sources;
 mod tests;
@@ -35,7 +38,7 @@ use crate::manifest;
 use crate::size::Size;
 use cargo::Cargo;
 use flags::Wants;
-pub use package::{Package, Panic, Way};
+pub use package::{Package, Panic, Program, Way};
 pub use sources::Sources;
 pub use tests::{Tests, tests};
 pub use wrapper::perform as perform_as_wrapper;
@@ -66,7 +69,7 @@ pub fn build(folder: &Path, name: Option<&str>, options: &BuildOptions, output: 
     let files = files::pack(&package.cargo_toml, &rules, package.cargo_target())?;
     let sources = Sources::find()?;
     let cargo = Cargo::new();
-    let elf = link(&package, &sources, &cargo, options, !files.is_empty())?;
+    let elf = link(&package, &sources, &cargo, !files.is_empty())?;
     let exokernel = cargo.exokernel(&sources, package.traced)?;
     let record = record::record(&package, &sources)?;
     seal(&package, &manifest, &files, &record, &elf, &exokernel, output)
@@ -84,13 +87,7 @@ pub fn exokernel() -> Result<PathBuf> {
 ///
 /// Whether it holds raw system calls, and so needs the whole table of them, and whether it may make files, only the linked
 /// program tells. What it told the last time is remembered, so that there is a second link only when that changes.
-fn link(
-    package: &Package,
-    sources: &Sources,
-    cargo: &Cargo,
-    options: &BuildOptions,
-    has_files: bool,
-) -> Result<PathBuf> {
+fn link(package: &Package, sources: &Sources, cargo: &Cargo, has_files: bool) -> Result<PathBuf> {
     let target = package.target_folder();
     let archive = match package.way {
         Way::Line => None,
@@ -98,14 +95,14 @@ fn link(
     };
     let folder = archives::folder(&target, archive.as_deref(), package.panic)?;
     let wraps = if package.traced { traced::wraps(sources)? } else { Vec::new() };
-    let remembered = |what: &str| target.join("link").join(format!("{}.{what}", package.bin));
+    let remembered = |what: &str| target.join("link").join(format!("{}.{what}", package.stem()));
     let (raw, files) = (remembered("raw-system-calls"), remembered("makes-files"));
     let hint = Wants { raw_system_calls: raw.is_file(), files: has_files || files.is_file() };
     let least = Wants { raw_system_calls: false, files: has_files };
     let (mut wants, mut is_hint) = (hint, true);
     let elf = loop {
         let link = [flags::link(package, &folder, wants), wraps.clone()].concat();
-        let elf = cargo.program(package, sources, options, &link)?;
+        let elf = cargo.program(package, sources, &link)?;
         let found = found(package, &elf, has_files)?;
         if found == wants {
             break elf;
@@ -161,7 +158,7 @@ fn seal(
     let exokernel = Some(exokernel.as_slice());
     let input = image::SealInput { elf: &elf, manifest, exokernel, symbols: &symbols, files, unwind };
     let sealed = image::seal(&input).with_context(fault)?;
-    let image = output.map_or_else(|| package.target_folder().join(format!("{}.img", package.bin)), PathBuf::from);
+    let image = output.map_or_else(|| package.target_folder().join(format!("{}.img", package.stem())), PathBuf::from);
     let debug = image.with_extension("debug");
     write(&image, &sealed.bytes)?;
     write(&debug, &image::debug::write(&elf, &sealed, Some(record)))?;

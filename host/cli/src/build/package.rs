@@ -1,14 +1,16 @@
 //! The package that is to become an image: what cargo knows of it, and what follows from that.
 
-use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, TargetKind};
-use toml::de::DeTable;
+use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 use super::flags::TARGET;
+use super::lock::Locked;
+pub use super::profile::Panic;
+use super::profile::{self, is_small, panic};
+pub use super::program::Program;
+use super::program::{self, Place};
 use super::user::Question;
 use crate::arguments::BuildOptions;
 
@@ -21,15 +23,6 @@ pub enum Way {
     Archive,
 }
 
-/// What a panic does, as the package's profile says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Panic {
-    /// It ends the machine; no unwinder is linked.
-    Abort,
-    /// It unwinds its thread, with the toolchain's unwinder.
-    Unwind,
-}
-
 /// A package, and how it is to be built.
 #[derive(Clone, Debug)]
 pub struct Package {
@@ -39,10 +32,16 @@ pub struct Package {
     pub version: String,
     /// The Cargo.toml with the manifest: its own, or that of the package which names it as its `program`.
     pub cargo_toml: PathBuf,
-    /// The binary.
-    pub bin: String,
-    /// The workspace's top folder.
+    /// The binary, or the example.
+    pub program: Program,
+    /// The Cargo.toml that cargo is given: of this package, or where its program lies elsewhere, of that one.
+    pub build_toml: PathBuf,
+    /// The top folder of the workspace that cargo works in.
     pub workspace: PathBuf,
+    /// The profile that goes along to where the program lies, as cargo's `--config` takes it.
+    pub profile: Vec<String>,
+    /// The user's wishes as they count there.
+    pub options: BuildOptions,
     /// How the library OS gets in.
     pub way: Way,
     /// What a panic does.
@@ -59,6 +58,8 @@ pub struct Package {
     pub user_flags: Vec<String>,
     /// All that cargo knows of it and its dependencies.
     pub(super) metadata: Metadata,
+    /// What the user's Cargo.lock holds of it, where it is built elsewhere: there cargo sees a folder and no archive.
+    pub(super) locked: Option<Locked>,
     cargo_target: PathBuf,
 }
 
@@ -75,24 +76,51 @@ impl Package {
         let question = Question::new();
         let metadata = metadata(&cargo_toml, options, Some(&question))?;
         let named = choose(&metadata, &cargo_toml.canonicalize()?, name)?;
-        let (package, bin) = program(&metadata, named, options)?;
-        let workspace = metadata.workspace_root.clone().into_std_path_buf();
+        let found = program::find(&metadata, named, options)?;
+        let cargo_toml = named.manifest_path.clone().into_std_path_buf();
+        let (own_workspace, cargo_target) = (metadata.workspace_root.clone(), metadata.target_directory.clone());
+        let package = &found.package;
+        let (build_toml, profile, metadata) = match found.place {
+            Place::Here => (cargo_toml.clone(), Vec::new(), metadata),
+            Place::Elsewhere(there) => {
+                let profile = profile::carried(own_workspace.as_std_path())?;
+                (package.manifest_path.clone().into_std_path_buf(), profile, *there)
+            }
+        };
+        let takes_dev = matches!(found.program, Program::Example(_));
         Ok(Self {
             name: package.name.to_string(),
             version: package.version.to_string(),
-            cargo_toml: named.manifest_path.clone().into_std_path_buf(),
-            bin: binary(package, bin)?,
-            way: if reaches(&metadata, package, "ampoule") { Way::Line } else { Way::Archive },
-            is_small: is_small(&workspace, &package.name)?,
-            calls_by_number: reaches(&metadata, package, "libc"),
-            panic: panic(&workspace)?,
+            cargo_toml,
+            program: found.program,
+            build_toml,
+            way: if reaches(&metadata, package, takes_dev, "ampoule") { Way::Line } else { Way::Archive },
+            is_small: is_small(own_workspace.as_std_path(), &package.name)?,
+            calls_by_number: reaches(&metadata, package, takes_dev, "libc"),
+            panic: panic(own_workspace.as_std_path())?,
+            profile,
             traced: options.traced,
             outside: outside(&metadata),
             user_flags: question.answer()?,
-            workspace,
-            cargo_target: metadata.target_directory.clone().into_std_path_buf(),
+            workspace: metadata.workspace_root.clone().into_std_path_buf(),
+            cargo_target: cargo_target.into_std_path_buf(),
+            options: found.options,
+            locked: found.locked,
             metadata,
         })
+    }
+
+    /// What its files are called: the image, the debug file, what is remembered of it. Many an example is called `server`.
+    pub fn stem(&self) -> String {
+        match &self.program {
+            Program::Binary(name) => name.clone(),
+            Program::Example(name) => format!("{}-{name}", self.name),
+        }
+    }
+
+    /// Is it built as it was published, where it was unpacked?
+    pub(super) fn is_published(&self) -> bool {
+        self.locked.as_ref().is_some_and(|locked| locked.source.is_some())
     }
 
     /// What tells cargo which package is meant.
@@ -158,48 +186,8 @@ fn choose<'a>(metadata: &'a Metadata, cargo_toml: &Path, name: Option<&str>) -> 
     bail!("{} is a workspace; name one of its packages: {}", cargo_toml.display(), names.join(", "))
 }
 
-/// The package whose binary is sealed, and the binary's name where one is given. That is the package itself, or the
-/// dependency that its manifest calls its `program`: `"CRATE"` or `"CRATE/BINARY"`.
-fn program<'a>(
-    metadata: &'a Metadata,
-    package: &'a cargo_metadata::Package,
-    options: &'a BuildOptions,
-) -> Result<(&'a cargo_metadata::Package, Option<&'a str>)> {
-    let Some(program) = package.metadata["ampoule"]["program"].as_str() else {
-        return Ok((package, options.bin.as_deref()));
-    };
-    if !options.features.is_empty() || options.no_default_features {
-        bail!(
-            "{} is {program}, whose features are chosen where it stands among the dependencies of {}",
-            package.name,
-            package.manifest_path
-        );
-    }
-    let (name, bin) = program.split_once('/').map_or((program, None), |(name, bin)| (name, Some(bin)));
-    let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
-    let mut direct = nodes.filter(|node| node.id == package.id).flat_map(|node| &node.dependencies);
-    let found = direct.find_map(|id| metadata.packages.iter().find(|p| p.id == *id && p.name.as_str() == name));
-    let found = found.with_context(|| {
-        format!("{}: `package.metadata.ampoule.program` is {name}, which is no dependency there", package.manifest_path)
-    })?;
-    Ok((found, options.bin.as_deref().or(bin)))
-}
-
-fn binary(package: &cargo_metadata::Package, wanted: Option<&str>) -> Result<String> {
-    let is_binary = |target: &&cargo_metadata::Target| target.kind.contains(&TargetKind::Bin);
-    let names: Vec<&str> = package.targets.iter().filter(is_binary).map(|target| target.name.as_str()).collect();
-    let wanted = wanted.or(package.default_run.as_deref());
-    match (wanted, names.as_slice()) {
-        (_, []) => bail!("{} has no binary: an image needs a `src/main.rs`", package.name),
-        (Some(wanted), names) if names.contains(&wanted) => Ok(wanted.to_owned()),
-        (Some(wanted), names) => bail!("{} has no binary `{wanted}`; it has {}", package.name, names.join(", ")),
-        (None, [only]) => Ok((*only).to_owned()),
-        (None, names) => bail!("{} has several binaries; choose with --bin: {}", package.name, names.join(", ")),
-    }
-}
-
-/// Does the package reach the crate `name`, with the features chosen?
-fn reaches(metadata: &Metadata, package: &cargo_metadata::Package, name: &str) -> bool {
+/// Does the package reach the crate `name`, with the features chosen? Its examples (`takes_dev`) reach more.
+fn reaches(metadata: &Metadata, package: &cargo_metadata::Package, takes_dev: bool, name: &str) -> bool {
     let Some(resolve) = &metadata.resolve else { return false };
     let mut seen = std::collections::HashSet::new();
     let mut queue = vec![&package.id];
@@ -211,13 +199,20 @@ fn reaches(metadata: &Metadata, package: &cargo_metadata::Package, name: &str) -
             return true;
         }
         if let Some(node) = resolve.nodes.iter().find(|node| node.id == *id) {
-            let is_normal = |dep: &&cargo_metadata::NodeDep| {
-                dep.dep_kinds.iter().any(|kind| kind.kind == cargo_metadata::DependencyKind::Normal)
-            };
-            queue.extend(node.deps.iter().filter(is_normal).map(|dep| &dep.pkg));
+            let is_linked = |dep: &&cargo_metadata::NodeDep| is_linked(dep, takes_dev && *id == package.id);
+            queue.extend(node.deps.iter().filter(is_linked).map(|dep| &dep.pkg));
         }
     }
     false
+}
+
+/// Is the dependency in the program, and not only in its build script? Those of tests and examples are, if it is one.
+pub(super) fn is_linked(dependency: &cargo_metadata::NodeDep, takes_dev: bool) -> bool {
+    dependency.dep_kinds.iter().any(|kind| match kind.kind {
+        DependencyKind::Normal => true,
+        DependencyKind::Development => takes_dev,
+        _ => false,
+    })
 }
 
 fn outside(metadata: &Metadata) -> Vec<(String, PathBuf)> {
@@ -230,58 +225,4 @@ fn outside(metadata: &Metadata) -> Vec<(String, PathBuf)> {
     let mut all: Vec<_> = metadata.packages.iter().filter(is_outside).filter_map(folder).collect();
     all.sort();
     all
-}
-
-/// What the workspace's release profile, or the variable that overrides it, says of panics.
-fn panic(workspace: &Path) -> Result<Panic> {
-    let file = workspace.join("Cargo.toml");
-    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let value = match env::var("CARGO_PROFILE_RELEASE_PANIC") {
-        Ok(value) => Some(value),
-        Err(_) => profile_panic(&text),
-    };
-    Ok(if value.as_deref() == Some("abort") { Panic::Abort } else { Panic::Unwind })
-}
-
-/// Does the workspace's release profile, or the variable that overrides it, ask for the smallest code?
-fn is_small(workspace: &Path, name: &str) -> Result<bool> {
-    let file = workspace.join("Cargo.toml");
-    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let level = env::var("CARGO_PROFILE_RELEASE_OPT_LEVEL").ok();
-    Ok(profile_level(&text, name).or(level).as_deref() == Some("z"))
-}
-
-/// The level of the package `name`, where it is a letter.
-fn profile_level(cargo_toml: &str, name: &str) -> Option<String> {
-    let document = DeTable::parse(cargo_toml).ok()?;
-    let release = document.get_ref().get("profile")?.get_ref().as_table()?.get("release")?.get_ref().as_table()?;
-    let own = || release.get("package")?.get_ref().as_table()?.get(name)?.get_ref().as_table();
-    let level = |table: &toml::de::DeTable<'_>| table.get("opt-level")?.get_ref().as_str().map(str::to_owned);
-    own().and_then(level).or_else(|| level(release))
-}
-
-fn profile_panic(cargo_toml: &str) -> Option<String> {
-    let document = DeTable::parse(cargo_toml).ok()?;
-    let release = document.get_ref().get("profile")?.get_ref().as_table()?.get("release")?;
-    release.get_ref().as_table()?.get("panic")?.get_ref().as_str().map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{profile_level, profile_panic};
-
-    #[test]
-    fn the_package_s_own_level_counts() {
-        let text = "[profile.release]\nopt-level = \"s\"\n[profile.release.package.a]\nopt-level = \"z\"";
-        assert_eq!(profile_level(text, "a").as_deref(), Some("z"));
-        assert_eq!(profile_level(text, "b").as_deref(), Some("s"));
-        assert_eq!(profile_level("[profile.release]\nopt-level = 3", "a"), None);
-    }
-
-    #[test]
-    fn the_profile_says_what_a_panic_does() {
-        assert_eq!(profile_panic("[profile.release]\npanic = \"abort\"").as_deref(), Some("abort"));
-        assert_eq!(profile_panic("[profile.release]\nlto = true"), None);
-        assert_eq!(profile_panic("[package]\nname = \"x\""), None);
-    }
 }

@@ -6,13 +6,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
-use cargo_metadata::{DependencyKind, Metadata, PackageId, TargetKind};
+use cargo_metadata::{Metadata, PackageId, TargetKind};
 use image::record::{self, Record};
-use toml::de::DeTable;
 
-use super::package::{Package, Way, metadata};
+use super::package::{Package, Program, Way, is_linked, metadata};
 use super::sources::Sources;
-use super::{c_symbols, flags, unsafety};
+use super::{c_symbols, flags, lock, unsafety};
 use crate::arguments::BuildOptions;
 
 /// The packages that come with every image: ring 0's, and where the program does not depend on `ampoule`, the library OS's.
@@ -24,14 +23,16 @@ pub(super) fn record(package: &Package, sources: &Sources) -> Result<Record> {
     let offline = BuildOptions { offline: true, ..BuildOptions::default() };
     let own = metadata(&sources.root().join("Cargo.toml"), &offline, None)
         .context("the packages of the library OS cannot be listed")?;
-    let program = package.metadata.packages.iter().find(|p| p.name.as_str() == package.name);
+    let is_it =
+        |p: &&cargo_metadata::Package| p.name.as_str() == package.name && p.version.to_string() == package.version;
+    let program = package.metadata.packages.iter().find(is_it);
     let program = program.context("cargo does not list the package")?.id.clone();
     let folders = flags::folders(package, sources)?;
     let mut all = Collection { folders, packages: BTreeMap::new(), depends: BTreeMap::new() };
-    let program = all.take(&package.metadata, &program, true);
+    let program = all.take(&package.metadata, &program, Some(package));
     let inside: &[&str] = if package.way == Way::Archive { &[ARCHIVE, EXOKERNEL] } else { &[EXOKERNEL] };
     for found in own.packages.iter().filter(|p| inside.contains(&p.name.as_str())) {
-        let key = all.take(&own, &found.id, false);
+        let key = all.take(&own, &found.id, None);
         all.depends.entry(program.clone()).or_default().insert(key);
     }
     let libc = sources.libc();
@@ -53,21 +54,24 @@ struct Collection {
 }
 
 impl Collection {
-    /// Takes a package and what it depends on. Gives its key.
-    fn take(&mut self, metadata: &Metadata, root: &PackageId, is_program: bool) -> Key {
+    /// Takes a package and what it depends on; `program` if it is the program's. Gives its key.
+    fn take(&mut self, metadata: &Metadata, root: &PackageId, program: Option<&Package>) -> Key {
         let by_id: HashMap<&PackageId, &cargo_metadata::Package> =
             metadata.packages.iter().map(|p| (&p.id, p)).collect();
         let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
         let nodes: HashMap<&PackageId, &cargo_metadata::Node> = nodes.map(|node| (&node.id, node)).collect();
-        let checksums = checksums(&metadata.workspace_root.clone().into_std_path_buf().join("Cargo.lock"));
+        let locked = lock::read(metadata.workspace_root.join("Cargo.lock").as_std_path());
+        let checksums = locked.into_iter().filter_map(|entry| Some(((entry.name, entry.version), entry.checksum?)));
+        let checksums: HashMap<(String, String), String> = checksums.collect();
+        let takes_dev = program.is_some_and(|program| matches!(program.program, Program::Example(_)));
         let mut seen: BTreeSet<&PackageId> = BTreeSet::new();
         let mut queue: Vec<&PackageId> = by_id.get_key_value(root).map(|(id, _)| *id).into_iter().collect();
         while let Some(id) = queue.pop() {
             let Some(package) = by_id.get(id).filter(|_| seen.insert(id)) else { continue };
-            let key = self.add(package, is_program && id == root, &checksums);
-            let normal =
-                |dep: &&cargo_metadata::NodeDep| dep.dep_kinds.iter().any(|k| k.kind == DependencyKind::Normal);
-            let dependencies = nodes.get(id).into_iter().flat_map(|node| &node.deps).filter(normal).map(|dep| &dep.pkg);
+            let key = self.add(package, program.filter(|_| id == root), &checksums);
+            let is_linked = |dep: &&cargo_metadata::NodeDep| is_linked(dep, takes_dev && id == root);
+            let dependencies = nodes.get(id).into_iter().flat_map(|node| &node.deps);
+            let dependencies = dependencies.filter(is_linked).map(|dep| &dep.pkg);
             // What runs in the compiler is not in the image.
             let linked: Vec<&PackageId> =
                 dependencies.filter(|id| by_id.get(id).is_some_and(|p| !is_macro(p))).collect();
@@ -86,16 +90,23 @@ impl Collection {
     fn add(
         &mut self,
         package: &cargo_metadata::Package,
-        is_program: bool,
+        program: Option<&Package>,
         checksums: &HashMap<(String, String), String>,
     ) -> Key {
         let key = self.key(package);
         let (name, version, folder) = key.clone();
-        let checksum = package.source.as_ref().and_then(|_| checksums.get(&(name.clone(), version.clone())).cloned());
+        let source = package.source.as_ref().map(|source| source.repr.clone());
+        let checksum = source.as_ref().and_then(|_| checksums.get(&(name.clone(), version.clone())).cloned());
+        // One that is built where it was unpacked is from a registry all the same.
+        let (source, checksum) = match program.and_then(|program| program.locked.clone()) {
+            Some(locked) => (locked.source, locked.checksum),
+            None => (source, checksum),
+        };
+        let is_example = program.is_some_and(|program| matches!(program.program, Program::Example(_)));
         let entry = record::Package {
             checksum,
-            is_program,
-            source: package.source.as_ref().map(|source| source.repr.clone()),
+            is_program: program.is_some(),
+            source,
             license: package.license.clone(),
             description: package
                 .description
@@ -108,7 +119,7 @@ impl Collection {
             folder,
         };
         let on_disk = package.manifest_path.parent().map(|p| p.as_std_path().to_owned()).unwrap_or_default();
-        self.packages.entry(key.clone()).or_insert_with(|| (entry, source_folders(package), on_disk));
+        self.packages.entry(key.clone()).or_insert_with(|| (entry, source_folders(package, is_example), on_disk));
         key
     }
 
@@ -155,10 +166,12 @@ fn is_macro(package: &cargo_metadata::Package) -> bool {
     package.targets.iter().any(|target| target.kind.contains(&TargetKind::ProcMacro))
 }
 
-/// Where its library and its programs lie.
-fn source_folders(package: &cargo_metadata::Package) -> Vec<PathBuf> {
-    let is_code = |kind: &TargetKind| {
-        !matches!(kind, TargetKind::CustomBuild | TargetKind::Test | TargetKind::Bench | TargetKind::Example)
+/// Where its library and its programs lie, or its library and its examples.
+fn source_folders(package: &cargo_metadata::Package, is_example: bool) -> Vec<PathBuf> {
+    let is_code = |kind: &TargetKind| match kind {
+        TargetKind::CustomBuild | TargetKind::Test | TargetKind::Bench => false,
+        TargetKind::Example => is_example,
+        _ => true,
     };
     let targets = package.targets.iter().filter(|target| target.kind.iter().any(is_code));
     let folders = targets.filter_map(|target| target.src_path.parent().map(|p| p.as_std_path().to_owned()));
@@ -166,17 +179,4 @@ fn source_folders(package: &cargo_metadata::Package) -> Vec<PathBuf> {
     // One inside of another is read with it.
     let is_inner = |folder: &&PathBuf| !folders.iter().any(|other| other != *folder && folder.starts_with(other));
     folders.iter().filter(is_inner).cloned().collect()
-}
-
-/// The checksums of a Cargo.lock by name and version.
-fn checksums(lock: &Path) -> HashMap<(String, String), String> {
-    let text = std::fs::read_to_string(lock).unwrap_or_default();
-    let Ok(document) = DeTable::parse(&text) else { return HashMap::new() };
-    let packages = document.get_ref().get("package").and_then(|p| p.get_ref().as_array());
-    let read = |package: &toml::Spanned<toml::de::DeValue<'_>>| {
-        let table = package.get_ref().as_table()?;
-        let text = |key: &str| Some(table.get(key)?.get_ref().as_str()?.to_owned());
-        Some(((text("name")?, text("version")?), text("checksum")?))
-    };
-    packages.into_iter().flat_map(|packages| packages.iter()).filter_map(read).collect()
 }

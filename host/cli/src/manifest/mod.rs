@@ -103,6 +103,9 @@ pub enum Problem {
     /// a file that cannot be sealed
     #[error("{0}")]
     File(String),
+    /// what names no program
+    #[error("\"{0}\" is neither `CRATE`, nor `CRATE/BINARY`, nor `CRATE/example:NAME`")]
+    Program(String),
     /// a name that has no address
     #[error("has no address")]
     NoAddress,

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{FileRule, LEAST_MEMORY, LEAST_STACK, MOST_MEMORY, Problem, files, network};
+use crate::build::program::EXAMPLE;
 use crate::size::{self, Size};
 
 const SECTION: &str = "package.metadata.ampoule";
@@ -41,8 +42,7 @@ pub(super) fn read(text: &str, manifest: &mut Manifest) -> Result<(), Fault> {
             "env" => manifest.environment = environment(&key, value)?,
             "files" => drop(files(&key, value, text)?),
             "net" => net(&key, value, manifest)?,
-            // What it means is cargo's knowledge (`build/package.rs`).
-            "program" => drop(as_text(value, &key)?),
+            "program" => program(&key, value)?,
             _ => return Err(fault(name.span(), key, Problem::UnknownKey(KEYS.into()))),
         }
     }
@@ -157,6 +157,18 @@ fn bytes(key: &str, value: &Value<'_>) -> Result<(u64, String), Fault> {
     match parsed {
         Ok(bytes) => Ok((bytes.checked_next_multiple_of(PAGE_SIZE).unwrap_or(u64::MAX), given)),
         Err(error) => Err(fault(value.span(), key, Problem::NoSize(given, error))),
+    }
+}
+
+/// Another crate's program. What there is cargo knows (`build/program.rs`); here only the words count.
+fn program(key: &str, value: &Value<'_>) -> Result<(), Fault> {
+    let text = as_text(value, key)?;
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    let (krate, program) = text.split_once('/').unwrap_or((text, "any"));
+    let program = program.strip_prefix(EXAMPLE).unwrap_or(program);
+    match is_name(krate) && is_name(program) {
+        true => Ok(()),
+        false => Err(fault(value.span(), key, Problem::Program(text.to_owned()))),
     }
 }
 

@@ -100,6 +100,8 @@ impl Hostnet {
         let status = answer.response.status;
         if let Some(socket) = self.table.get(header.socket) {
             socket.allowed = if status == 0 { header.address } else { Address::default() };
+            // The guest waits to be told of room. The event comes here, for the descriptor is the same.
+            socket.wants_room |= status == -errno::EAGAIN;
         }
         SendStatus { taken: if status == 0 { header.length } else { 0 }, status }
     }

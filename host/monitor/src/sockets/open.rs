@@ -11,7 +11,7 @@ use abi::manifest::Protocol;
 use host_device::control::Control;
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 /// One open socket.
@@ -108,7 +108,10 @@ impl Open {
         if port != 0 && !policy.may_listen(self.protocol, port) {
             return Err(Errno::ACCESS.into());
         }
-        let host = policy.host_address(self.protocol, port);
+        let mut host = policy.host_address(self.protocol, port);
+        if self.v6 && wanted.is_ipv6() && self.options.contains(&(SocketOption::OnlyV6, 1)) {
+            host = for_v6_alone(host);
+        }
         let tcp = self.protocol == Protocol::Tcp;
         let socket = self.socket(host)?;
         if tcp {
@@ -254,4 +257,31 @@ fn control(socket: &OwnedFd, header: &SendHeader) -> Result<Control, Errno> {
         }
     }
     Ok(control)
+}
+
+/// Where on the host a port appears that listens for IPv6 alone (`IPV6_V6ONLY`): beside the IPv4 address that the port is
+/// published at, which another socket of the machine has for itself, or will. One address of IPv4's has no counterpart.
+fn for_v6_alone(published: SocketAddr) -> SocketAddr {
+    let ip = match published.ip() {
+        IpAddr::V4(Ipv4Addr::LOCALHOST) => Ipv6Addr::LOCALHOST.into(),
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv6Addr::UNSPECIFIED.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, published.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_for_v6_alone_leaves_v4_to_another() {
+        let stands = |published: &str, at: &str| {
+            assert_eq!(for_v6_alone(published.parse().expect("one")), at.parse().expect("one"));
+        };
+        stands("127.0.0.1:80", "[::1]:80");
+        stands("0.0.0.0:80", "[::]:80");
+        stands("[::1]:80", "[::1]:80");
+        stands("192.0.2.1:80", "192.0.2.1:80");
+    }
 }

@@ -1,15 +1,22 @@
 //! Clients that others wrote, each driving one of the services from the host: `clients NAME HOST:PORT`.
 //!
-//! `clients origin ADDRESS:PORT` is the server that the reverse proxy leads to. Each is a crowd of [`CROWD`] at once. It ends with 0 and a line that says what it did, or with 1 and what went wrong.
+//! `clients origin ADDRESS:PORT` is the server that the reverse proxy leads to. Each is a crowd of [`CROWD`] at once, and behind
+//! it somebody who does not keep to the protocol, after whom the service is to serve on. It ends with 0 and a line that says
+//! what it did, or with 1 and what went wrong.
 #![forbid(unsafe_code)]
 
-mod http;
+mod counters;
+mod files;
+mod metrics;
 mod mqtt;
 mod names;
 mod origin;
+mod pages;
+mod quic;
 mod redis;
 mod room;
-mod rpc;
+mod rude;
+mod tasks;
 
 use std::future::Future;
 use std::time::Duration;
@@ -36,16 +43,27 @@ async fn main() -> Result<()> {
 
 async fn drive(name: &str, server: &str) -> Result<String> {
     match name {
-        "actix" => http::counters(server).await,
+        "actix" => counters::counters(server).await,
         "chat" => room::chat(server).await,
-        "files" => http::files(server).await,
-        "grpc" => rpc::health(server).await,
+        "console" => tasks::tasks(server).await,
+        "crabdis" => redis::redis(server).await,
+        "dufs" => files::files(server).await,
         "hickory-dns" => names::dns(server).await,
-        "metrics" => http::metrics(server).await,
-        "mini-redis" => redis::redis(server).await,
-        "proxy" => http::pages(server).await,
+        "metrics" => metrics::metrics(server).await,
+        "quinn" => quic::quic(server).await,
         "rumqttd" => mqtt::mqtt(server).await,
+        "rws" => pages::pages(server).await,
         _ => bail!("no client for {name}"),
+    }
+}
+
+/// Asks a service that does not say when it serves, until it does.
+async fn awaited<T>(ask: impl AsyncFn() -> Result<T>) -> T {
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
     }
 }
 

@@ -7,8 +7,12 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 
-/// Serves until it is killed, once it has said where.
+/// Serves until its standard input ends, once it has said where.
 pub(crate) async fn serve(address: &str) -> Result<()> {
+    std::thread::spawn(|| {
+        _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0);
+    });
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("serving on {}", listener.local_addr()?.port());
     let routes = Router::new().route("/{length}", get(page)).route("/echo", post(async |posted: Bytes| posted));

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
 use redis::AsyncCommands;
 
-use crate::crowd;
+use crate::{crowd, rude};
 
 /// Each has keys of its own, one that expires, and a channel that it publishes to and hears.
 pub(crate) async fn redis(server: &str) -> Result<String> {
@@ -36,6 +36,15 @@ pub(crate) async fn redis(server: &str) -> Result<String> {
         }
     })
     .await?;
+    let set = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$10\r\n";
+    rude::leaves(server, set.as_bytes()).await?;
+    rude::breaks_off(server, set.as_bytes()).await?;
+    // Lengths below nothing, and what is no request.
+    for nonsense in ["*1\r\n$-7\r\n", "*-5\r\n", "$\r\n\r\n:::\r\n"] {
+        rude::breaks_off(server, nonsense.as_bytes()).await?;
+    }
+    let after: String = client.get_multiplexed_async_connection().await?.get("0-0").await?;
+    ensure!(after == "0/0/", "after all that a value is {after:?}");
     Ok(format!("{KEYS} keys each, and a message to themselves"))
 }
 

@@ -1,0 +1,1 @@
+//! A library whose examples others may seal.
