@@ -382,7 +382,8 @@ impl<P: Platform> Tender<P> {
             self.end_of(address, length)?;
             return write_text(2, self.layout.host(address), length as usize).map(drop);
         }
-        if kind == LogKind::Trace as u64 {
+        // Of a machine that nobody traces, it makes no sense.
+        if self.traces && kind == LogKind::Trace as u64 {
             let length = length.min(LOG_MAX);
             self.end_of(address, length)?;
             return self.trace(self.layout.host(address), length as usize);
@@ -402,9 +403,7 @@ impl<P: Platform> Tender<P> {
 
     /// Passes lines of a trace on. Where they cannot be written any more, that is said once, and the machine goes on.
     fn trace(&mut self, from: *const u8, length: usize) -> Result<(), GateError> {
-        if self.traces
-            && let Some(error) = write_text(TRACE, from, length)?
-        {
+        if let Some(error) = write_text(TRACE, from, length)? {
             self.traces = false;
             let mut line = Text::<512>::NEW;
             let _ = line.write_fmt(format_args!("ampoule: the trace ends here, it cannot be written: error {error}\n"));

@@ -136,7 +136,7 @@ impl Socket for Inet {
         let mut end = End::towards(address.ip());
         {
             let state = self.state.lock();
-            if end == End::Inner && state.host_peers.contains(&Some(address)) {
+            if end == End::Inner && state.host_peers.has(address) {
                 end = End::Outer;
             }
             if self.at(end).is_none() && state.bound {

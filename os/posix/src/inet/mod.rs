@@ -7,9 +7,11 @@
 
 //!
 //! * `calls`: what programs call
+//! * `host_peers`: where answers to a loopback address go
 //! * `options`: socket options
 
 mod calls;
+mod host_peers;
 mod options;
 
 use alloc::sync::Arc;
@@ -25,6 +27,7 @@ use crate::observe::Observers;
 use crate::options::{IPPROTO_TCP, IPPROTO_UDP, Timeouts};
 use crate::outside;
 use crate::socket::{AF_INET, AF_INET6, Address, DATAGRAM, Received, STREAM, Socket};
+use host_peers::HostPeers;
 
 /// How often a wildcard bind to any port looks for a number that is free in both stacks.
 const BIND_ATTEMPTS: u32 = 8;
@@ -103,22 +106,8 @@ struct State {
     connect: Connect,
     /// Options by their place in the table; set again at an end that is opened later.
     options: Vec<(u8, u32)>,
-    /// Peers at loopback addresses whose datagrams came from outside: the host's own. Answers go back there, not to the
-    /// loopback inside the machine. The latest ones, in a circle.
-    host_peers: [Option<SocketAddr>; HOST_PEERS],
-    next_host_peer: usize,
-}
-
-/// How many of the host's own peers a datagram socket remembers.
-const HOST_PEERS: usize = 16;
-
-impl State {
-    fn remember(&mut self, peer: SocketAddr) {
-        if !self.host_peers.contains(&Some(peer)) {
-            self.host_peers[self.next_host_peer] = Some(peer);
-            self.next_host_peer = (self.next_host_peer + 1) % HOST_PEERS;
-        }
-    }
+    /// Peers at loopback addresses that are the host's own. Answers go back there, not to the loopback inside the machine.
+    host_peers: HostPeers,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -249,8 +238,8 @@ impl Inet {
                     got
                 }
             };
-            if let (End::Outer, Some(from)) = (end, got.from.filter(|from| from.ip().is_loopback())) {
-                self.state.lock().remember(from);
+            if let Some(from) = got.from.filter(|from| from.ip().to_canonical().is_loopback()) {
+                self.state.lock().host_peers.heard(from, end == End::Outer);
             }
             Ok(got)
         });
