@@ -5,7 +5,7 @@
 //! what it did, or with 1 and what went wrong.
 #![forbid(unsafe_code)]
 
-mod counters;
+mod calls;
 mod files;
 mod metrics;
 mod mqtt;
@@ -43,7 +43,7 @@ async fn main() -> Result<()> {
 
 async fn drive(name: &str, server: &str) -> Result<String> {
     match name {
-        "actix" => counters::counters(server).await,
+        "actix" => calls::calls(server).await,
         "chat" => room::chat(server).await,
         "console" => tasks::tasks(server).await,
         "crabdis" => redis::redis(server).await,
