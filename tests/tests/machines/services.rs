@@ -28,7 +28,7 @@ struct Service {
     last: Option<&'static str>,
 }
 
-const SERVICES: [Service; 8] = [
+const SERVICES: [Service; 9] = [
     Service { name: "actix", port: "3000/tcp", ready: "", last: Some("") },
     Service { name: "chat", port: "8080/tcp", ready: "Listening on: 0.0.0.0:8080", last: None },
     Service { name: "console", port: "6669/tcp", ready: "", last: None },
@@ -36,6 +36,7 @@ const SERVICES: [Service; 8] = [
     Service { name: "dufs", port: "8080/tcp", ready: "Listening on", last: None },
     Service { name: "hickory-dns", port: "53", ready: "awaiting connections", last: Some("stopping") },
     Service { name: "metrics", port: "9000/tcp", ready: "", last: None },
+    Service { name: "quinn", port: "4433/udp", ready: "listening on", last: None },
     Service { name: "rumqttd", port: "1883/tcp", ready: "Listening for remote connections", last: None },
 ];
 
@@ -48,24 +49,18 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(everywhere("service rws", proxy));
     cases.extend(everywhere("service quic", quic_inside));
     cases.extend(everywhere("service quic as the client", quic_outside));
-    // Over the host's sockets some of its crowd's connections come to a standstill, and it is not known why.
-    let framed = Backend::ALL.into_iter().filter(|backend| backend.has_frames());
-    cases.extend(framed.map(|backend| case("service quinn", backend, |backend| serve(&QUINN, backend))));
     cases
 }
 
-const QUINN: Service = Service { name: "quinn", port: "4433/udp", ready: "listening on", last: None };
-
 /// The same on every backend that is there.
 fn everywhere(name: &str, run: impl Fn(Backend) -> Result<Verdict> + Copy + Send + Sync + 'static) -> Vec<Case> {
-    Backend::ALL.into_iter().map(|backend| case(name, backend, run)).collect()
-}
-
-fn case(name: &str, backend: Backend, run: impl Fn(Backend) -> Result<Verdict> + Send + Sync + 'static) -> Case {
-    Case::new(format!("{name} on {backend}"), move || match backend.lacks() {
-        Some(reason) => Ok(Verdict::Skipped(reason)),
-        None => run(backend),
-    })
+    let case = |backend: Backend| {
+        Case::new(format!("{name} on {backend}"), move || match backend.lacks() {
+            Some(reason) => Ok(Verdict::Skipped(reason)),
+            None => run(backend),
+        })
+    };
+    Backend::ALL.into_iter().map(case).collect()
 }
 
 fn image(name: &str) -> Result<PathBuf> {
