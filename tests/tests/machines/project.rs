@@ -195,11 +195,28 @@ fn settled(bytes: &[u8]) -> Vec<String> {
         // those do that are to panic, is not shown.
         "note: run with `RUST_BACKTRACE=1` environment variable",
     ];
-    let text = String::from_utf8_lossy(bytes).replace('\r', "");
+    let text = without_aborts(&String::from_utf8_lossy(bytes).replace('\r', ""));
     let lines = text.lines().filter(|line| !PROGRESS.iter().any(|word| line.trim_start().starts_with(word)));
     let mut lines: Vec<String> = lines.map(settled_line).collect();
     lines.sort();
     lines
+}
+
+/// Without what a machine says of an abort beyond what Linux does: an empty line, the thread, and the frames.
+fn without_aborts(text: &str) -> String {
+    let mut kept = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let is_report = |next: &&str| next.starts_with("thread '") && next.ends_with("' aborted");
+        if !line.is_empty() || lines.next_if(is_report).is_none() {
+            kept.extend([line, "\n"]);
+            continue;
+        }
+        let is_frame =
+            |next: &&str| next.trim_start().starts_with(|c: char| c.is_ascii_digit()) && next.contains(": image+0x");
+        while lines.next_if(is_frame).is_some() {}
+    }
+    kept
 }
 
 fn settled_line(line: &str) -> String {
