@@ -31,7 +31,7 @@ pub(crate) fn lay_out() -> (c_int, *mut *mut c_char, *mut *mut c_char) {
         if index == arguments {
             table.push(null_mut());
         }
-        if !is_hidden(string) {
+        if index < arguments || !is_hidden(string) {
             table.push(string);
         }
         // SAFETY: the boot information holds that many NUL-terminated strings.

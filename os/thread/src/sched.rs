@@ -7,8 +7,9 @@
 //! # Where slices end
 //! A slice upcall interrupts a thread that holds no spin lock (those mask upcalls), so the upcall may take any of them. It
 //! chooses on the CPU's own stack and does nothing else; polling devices, which may allocate, is left to the system
-//! thread, which it lets go first. A busy thread that wakes one from the fast line interrupts itself in this way. Ticks
-//! come every [`SLICE_NS`], and every [`TICK_NS`] while a busy thread has the CPU and a deadline is nearer than that; no far side makes them closer.
+//! thread, which it lets go first. A busy thread that wakes one from the fast line interrupts itself in this way. Ticks come
+//! every [`SLICE_NS`], and every [`TICK_NS`] while a busy thread has the CPU and a deadline is nearer than that; no far side
+//! makes them closer.
 //!
 //! # Ending
 //! A thread cannot free the stack it stands on. It leaves itself in `dead`, and the next one that ends or is spawned on

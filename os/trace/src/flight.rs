@@ -4,8 +4,9 @@
 //! to its end, which takes it out; meanwhile it is not moved, and only who holds the lock touches its links. A thread that
 //! ends by itself in the middle of a call (`pthread_exit` in a signal's handler) takes its calls out first ([`last`]).
 //!
-//! The library OS's functions call each other by their C names now and then. What a thread calls while a call of its own goes on
-//! is such a part of it, and not told, unless it comes from a signal's handler, which is the program's again ([`ampoule_trace_handler`]).
+//! The library OS's functions call each other by their C names now and then. What a thread calls while a call of its own goes
+//! on is such a part of it, and not told, unless it comes from a signal's handler, which is the program's again
+//! ([`ampoule_trace_handler`]).
 
 use crate::line::Line;
 use crate::show::{self, Outcome};

@@ -42,6 +42,12 @@ fn numbered(words: [usize; 7]) -> (usize, [usize; 7]) {
 /// A call of the C function in this row.
 #[inline(always)]
 fn around(row: usize, words: [usize; 7], real: impl FnOnce() -> usize) -> usize {
+    told(row, words, real, flight::Call::end)
+}
+
+/// A call in this row, told of by `end` if it is wanted.
+#[inline(always)]
+fn told<R: Copy>(row: usize, words: [usize; 7], real: impl FnOnce() -> R, end: impl FnOnce(&mut flight::Call, R)) -> R {
     if !wanted::any() {
         return real();
     }
@@ -58,7 +64,7 @@ fn around(row: usize, words: [usize; 7], real: impl FnOnce() -> usize) -> usize 
         return real();
     }
     let result = real();
-    call.end(result);
+    end(&mut call, result);
     result
 }
 
@@ -103,19 +109,5 @@ unsafe extern "C" fn ampoule_syscall_traced(
 ) -> i64 {
     // SAFETY: the program's call, as it made it.
     let real = || unsafe { ampoule_syscall(number, a, b, c, d, e, f) };
-    let (row, words) = numbered([number, a, b, c, d, e, f]);
-    if !wanted::any() || !wanted::wants(row) {
-        return real();
-    }
-    if CALLS[row].gives == Gives::Never {
-        flight::last(row, words);
-        return real();
-    }
-    let mut call = flight::Call::new(row, words);
-    if !call.begin() {
-        return real();
-    }
-    let result = real();
-    call.end_raw(result);
-    result
+    told(BY_NUMBER, [number, a, b, c, d, e, f], real, flight::Call::end_raw)
 }

@@ -218,7 +218,7 @@ impl Running {
         options: &Options,
         tell: &dyn Fn(Publish),
     ) -> Result<Outcome, Error> {
-        let mut serial = Serial::new(names);
+        let mut serial = Serial::new(names, options.trace.is_some());
         let mut trace = options.trace.as_deref();
         let mut asked = false;
         let mut buffer = [0; 4096];

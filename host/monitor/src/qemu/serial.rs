@@ -6,6 +6,8 @@
 
 /// Precedes the end.
 const MARK: u8 = 0x1e;
+/// The longest account of the end, `exit 255` and its newline, with room; what is longer is none.
+const END_MAX: usize = 32;
 /// How a line of a backtrace begins.
 const FRAME: &[u8] = b"    at image+0x";
 
@@ -18,34 +20,37 @@ pub(super) struct Serial<'a> {
     shown: bool,
     /// What followed the last mark, if one came.
     end: Option<Vec<u8>>,
-    /// What followed a trace's mark, up to the newline.
-    trace: Option<Vec<u8>>,
-    /// Lines of the trace, until they are fetched.
+    /// Is there a trace? Without one its mark is a byte like others.
+    traces: bool,
+    /// A line of the trace has begun and not ended.
+    in_trace: bool,
+    /// What has come of the trace, until it is fetched.
     traced: Vec<u8>,
 }
 
 impl<'a> Serial<'a> {
-    pub(super) fn new(names: Option<&'a dyn Fn(u64) -> Vec<String>>) -> Self {
-        Serial { names, line: Vec::new(), shown: false, end: None, trace: None, traced: Vec::new() }
+    pub(super) fn new(names: Option<&'a dyn Fn(u64) -> Vec<String>>, traces: bool) -> Self {
+        Serial { names, line: Vec::new(), shown: false, end: None, traces, in_trace: false, traced: Vec::new() }
     }
 
     /// Takes bytes in; gives what is to be shown now.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for &byte in bytes {
-            if let Some(mut line) = self.trace.take() {
-                line.push(byte);
-                match byte {
-                    b'\n' => self.traced.append(&mut line),
-                    _ => self.trace = Some(line),
-                }
-            } else if byte == abi::trace::MARK {
-                self.trace = Some(Vec::new());
+            if self.in_trace {
+                self.traced.push(byte);
+                self.in_trace = byte != b'\n';
+            } else if self.traces && byte == abi::trace::MARK {
+                self.in_trace = true;
             } else if byte == MARK {
                 out.append(&mut self.line);
                 self.end = Some(Vec::new());
             } else if let Some(end) = &mut self.end {
                 end.push(byte);
+                if end.len() > END_MAX {
+                    out.append(end);
+                    self.end = None;
+                }
             } else {
                 self.line.push(byte);
                 if byte == b'\n' {
@@ -61,7 +66,7 @@ impl<'a> Serial<'a> {
         out
     }
 
-    /// The lines of the trace that have come since the last time.
+    /// What has come of the trace since the last time.
     pub(super) fn traced(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.traced)
     }
@@ -112,7 +117,7 @@ mod tests {
 
     #[test]
     fn text_passes_and_the_end_does_not() {
-        let mut serial = Serial::new(None);
+        let mut serial = Serial::new(None, false);
         assert_eq!(serial.take(b"hel"), b"hel");
         assert_eq!(serial.take(b"lo\n\x1eexit 13"), b"lo\n");
         assert_eq!(serial.take(b"9\n"), b"");
@@ -121,28 +126,38 @@ mod tests {
 
     #[test]
     fn a_small_status_comes_by_the_exit_code() {
-        let mut serial = Serial::new(None);
+        let mut serial = Serial::new(None, false);
         serial.take(b"\x1e");
         assert_eq!(serial.status(15), Some(7));
-        assert_eq!(Serial::new(None).status(1), None);
+        assert_eq!(Serial::new(None, false).status(1), None);
         serial.take(b"exit 13");
         assert_eq!(serial.status(23), None, "less than it would have said");
     }
 
     #[test]
     fn lines_of_a_trace_go_their_own_way() {
-        let mut serial = Serial::new(None);
+        let mut serial = Serial::new(None, true);
         assert_eq!(serial.take(b"half a \x1d[1] 0.1 read(0, "), b"half a ");
-        assert_eq!(serial.traced(), b"");
+        assert_eq!(serial.traced(), b"[1] 0.1 read(0, ");
         assert_eq!(serial.take(b"\"\", 1) = 0\nline\n\x1dsecond\n"), b"line\n");
-        assert_eq!(serial.traced(), b"[1] 0.1 read(0, \"\", 1) = 0\nsecond\n");
+        assert_eq!(serial.traced(), b"\"\", 1) = 0\nsecond\n");
         assert_eq!((serial.take(b"\x1e"), serial.status(15)), (vec![], Some(7)));
+    }
+
+    #[test]
+    fn what_a_guest_says_behind_marks_is_not_kept_for_ever() {
+        let mut serial = Serial::new(None, false);
+        assert_eq!(serial.take(b"\x1dno trace\n"), b"\x1dno trace\n");
+        let text = [b'x'; 3 * END_MAX];
+        let shown = [serial.take(b"\x1e"), serial.take(&text), serial.rest()].concat();
+        assert_eq!(shown, text);
+        assert_eq!((serial.take(b"\x1eexit 200\n"), serial.status(17)), (vec![], Some(200)));
     }
 
     #[test]
     fn frames_get_names() {
         let names = |offset: u64| if offset == 0x1fff { vec!["main".to_owned()] } else { vec![] };
-        let mut serial = Serial::new(Some(&names));
+        let mut serial = Serial::new(Some(&names), false);
         assert_eq!(serial.take(b"    at image+0x2"), b"");
         assert_eq!(serial.take(b"000\n    at image+0x5\n"), b"    at main\n    at image+0x5\n");
     }

@@ -3,8 +3,9 @@
 //!
 //! A name is a path or, with a NUL before it, an abstract one, which lasts as long as its socket is open. Where the machine
 //! has a tree of names, a path is a file of it: who is there is found by the file's inode, so the name may be moved, and the
-//! file stays when the socket is gone. Where it has none, a path is known to sockets alone, like an abstract name. A stream that has found its peer is a [`Side`] of a pair as `socketpair` makes them. A datagram socket
-//! has one inbox; who finds it full waits to be told by it.
+//! file stays when the socket is gone. Where it has none, a path is known to sockets alone, like an abstract name. A stream
+//! that has found its peer is a [`Side`] of a pair as `socketpair` makes them. A datagram socket has one inbox; who finds it
+//! full waits to be told by it.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;

@@ -203,6 +203,8 @@ fn untraced(backend: Backend) -> Result<()> {
     let args = guest("guest-args")?.traced_image(Way::Line)?;
     let seen = |arguments: &[&str]| Ok(Machine::start(&args, backend, arguments)?.end()?.output) as Result<String>;
     ensure!(seen(&[])? == seen(&["--trace=net"])?, "the trace changes what the program is given");
+    let given = seen(&["--", "0", "AMPOULE_TRACE=all"])?;
+    ensure!(given.contains("AMPOULE_TRACE=all"), "an argument is hidden as if it were the entry: {given}");
     Ok(())
 }
 
