@@ -4,8 +4,9 @@
 //! addresses are asked for at once, by two messages, as every server understands it. An answer that does not fit a datagram
 //! is asked for again by TCP (RFC 7766), of the server that said so.
 //!
-//! A server that says nothing, or that it cannot tell, is followed by the next one. What one kind of address has found is
-//! given out once the other had its time, whether it was heard of or not.
+//! A server that says nothing is followed by the next one, and so is one that cannot tell, once it has said something of
+//! both kinds: it may know the one and refuse the other. What one kind of address has found is given out once the other had
+//! its time, whether it was heard of or not.
 
 use super::socket::{Body, Datagram, Socket};
 use super::{Inet, World};
@@ -57,12 +58,24 @@ struct Part {
     id: u16,
     /// The server's word, once it is known.
     found: Option<Vec<IpAddr>>,
+    /// The server that is asked cannot tell.
+    is_refused: bool,
     /// This server has an answer that is too long for a datagram.
     wanted: Option<IpAddr>,
     /// The stream on which it is asked, whether the question was sent, and what has come.
     stream: Option<u32>,
     is_sent: bool,
     bytes: Vec<u8>,
+}
+
+impl Question {
+    /// Another server may know what this one has said that it cannot tell.
+    #[inline(never)]
+    fn go_on_if_refused(&mut self) {
+        if self.parts.iter().all(|part| part.found.is_some() || part.is_refused) {
+            self.due = Instant::ZERO;
+        }
+    }
 }
 
 impl Resolver {
@@ -98,6 +111,7 @@ impl Inet {
             kind,
             id,
             found: family.filter(|family| *family != of).map(|_| Vec::new()),
+            is_refused: false,
             wanted: None,
             stream: None,
             is_sent: false,
@@ -153,6 +167,7 @@ impl Inet {
         question.due = world.now + PATIENCE;
         for part in question.parts.iter_mut().filter(|part| part.found.is_none()) {
             self.drop_stream(world, part);
+            part.is_refused = false;
             if let Some(server) = server {
                 let packet = dns::question(part.id, &question.name, part.kind);
                 // What cannot be sent now is asked again later.
@@ -171,12 +186,12 @@ impl Inet {
         for part in question.parts.iter_mut().filter(|part| part.found.is_none()) {
             match dns::reply(payload, part.id, &question.name, part.kind) {
                 Reply::Unrelated => continue,
-                // Another server may know.
-                Reply::Failed => question.due = Instant::ZERO,
+                Reply::Failed => part.is_refused = true,
                 Reply::Truncated if part.stream.is_none() => part.wanted = Some(from.ip()),
                 Reply::Truncated => {}
                 Reply::Addresses(addresses) => part.found = Some(addresses),
             }
+            question.go_on_if_refused();
             return;
         }
     }
@@ -217,9 +232,10 @@ impl Inet {
             let message = whole(&part.bytes).unwrap_or_default();
             match dns::reply(message, part.id, &question.name, part.kind) {
                 Reply::Addresses(addresses) => part.found = Some(addresses),
-                _ => question.due = Instant::ZERO,
+                _ => part.is_refused = true,
             }
             self.drop_stream(world, part);
+            question.go_on_if_refused();
         }
         is_over
     }

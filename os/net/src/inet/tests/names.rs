@@ -187,6 +187,72 @@ fn a_server_that_cannot_tell_is_followed_by_the_next() {
     assert_eq!(answer.lock().take(), Some(Ok(vec![four(2)])));
 }
 
+/// What a server says that cannot tell, or will not (REFUSED).
+fn refusal(question: &[u8]) -> Vec<u8> {
+    let mut message = reply(question, &[]);
+    message[3] |= 5;
+    message
+}
+
+#[test]
+fn a_server_that_refuses_one_kind_still_answers_the_other() {
+    for (late, address) in [(Record::A, four(1)), (Record::Aaaa, six())] {
+        let (mut pair, server, _) = pair();
+        let answer = ask(&mut pair, None);
+        pair.run(1000);
+        let mut last = None;
+        while let Some((asked, from, kind)) = question(&mut pair, server) {
+            if kind == late {
+                last = Some((asked, from));
+            } else {
+                tell(&mut pair, server, &refusal(&asked), from);
+            }
+        }
+        pair.run(1_000_000);
+        // It has its time for the other one, and nothing is asked meanwhile.
+        assert!(answer.lock().is_none() && question(&mut pair, server).is_none());
+        let (asked, from) = last.unwrap();
+        tell(&mut pair, server, &reply(&asked, &[address]), from);
+        assert_eq!(answer.lock().take(), Some(Ok(vec![address])));
+        nothing_is_left(&pair);
+    }
+}
+
+#[test]
+fn a_refusal_of_one_kind_does_not_end_the_other_s_stream() {
+    let (mut pair, server, listener) = pair();
+    let answer = ask(&mut pair, None);
+    let (asked, stream) = truncated(&mut pair, server, listener);
+    let (other, from, kind) = question(&mut pair, server).unwrap();
+    assert_eq!(kind, Record::Aaaa);
+    tell(&mut pair, server, &refusal(&other), from);
+    pair.run(1_000_000);
+    let message = reply(&asked, &vec![four(3); 60]);
+    let framed = [&(message.len() as u16).to_be_bytes()[..], &message].concat();
+    call!(pair, 1, send, stream, &framed, None).unwrap();
+    pair.run(10_000);
+    assert_eq!(answer.lock().take(), Some(Ok(vec![four(3); 32])));
+    call!(pair, 1, close, stream);
+    pair.run(1_000_000);
+    nothing_is_left(&pair);
+}
+
+#[test]
+fn who_refuses_both_kinds_is_not_waited_for() {
+    let (mut pair, server, _) = pair();
+    let answer = ask(&mut pair, None);
+    let mut refused = 0;
+    for _ in 0..8 {
+        pair.run(1000);
+        while let Some((asked, from, _)) = question(&mut pair, server) {
+            tell(&mut pair, server, &refusal(&asked), from);
+            refused += 1;
+        }
+    }
+    assert_eq!((refused, answer.lock().take()), (8, Some(Err(Error::Errno(110)))));
+    nothing_is_left(&pair);
+}
+
 /// Says that the answer is too long, and takes the connection that follows.
 fn truncated(pair: &mut Pair, server: SocketId, listener: SocketId) -> (Vec<u8>, SocketId) {
     pair.run(1000);
