@@ -251,10 +251,17 @@ extern "C" fn thread_main(thread: usize) -> ! {
 
 /// Ends the running thread with `result`. What is on its stack is not dropped.
 pub fn exit(result: usize) -> ! {
-    reap();
     let this = me();
     this.result.store(result, Ordering::Relaxed);
-    cpu::mask();
+    loop {
+        reap();
+        cpu::mask();
+        // Another may have ended in between, and only one at a time can wait to be cleared away.
+        if DEAD_THREAD.load(Ordering::Relaxed).is_null() {
+            break;
+        }
+        cpu::unmask();
+    }
     this.done.store(true, Ordering::Release);
     this.joiners.wake_all();
     {
