@@ -1,4 +1,4 @@
-//! Many threads in 128 MiB: 4,000 that are parked at once, thirty times a thousand, as many as fit and a clear error for the
+//! Many threads in 128 MiB: 4,000 that are parked at once, ten times a thousand, as many as fit and a clear error for the
 //! next, a hundred thousand one after the other; the memory comes back each time.
 #[cfg(feature = "line")]
 use ampoule as _;
@@ -16,7 +16,7 @@ fn main() {
         parked(round, 4000);
     }
     let before_crowds = room();
-    for _ in 0..30 {
+    for _ in 0..10 {
         crowd(1000);
     }
     // What an ended thread had comes back, whoever ends beside it: a thread is cleared away by another.
