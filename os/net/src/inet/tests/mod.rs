@@ -137,6 +137,13 @@ impl Pair {
         socket.connection().map_or(head.clone(), |connection| format!("{head}, {}", connection.tcb.summary()))
     }
 
+    /// How often a connection's retransmission timer ran out.
+    fn timeouts(&mut self, side: usize, id: SocketId) -> u32 {
+        let station = &mut self.stations[side];
+        let number = station.inet.sockets.number(id).unwrap();
+        station.inet.sockets.get_mut(number).and_then(|socket| socket.connection()).map_or(0, |end| end.tcb.timeouts)
+    }
+
     fn receive(&mut self, side: usize, id: SocketId) -> Result<Vec<u8>, Error> {
         let mut buffer = [0; 4096];
         let got = self.stations[side].inet.receive(id, &mut buffer, false)?;
