@@ -18,14 +18,16 @@ impl Tcb {
         let repeats = ack == self.una && segment.payload.is_empty() && !segment.has(FIN) && self.max != self.una;
         let opened = self.take_window(segment);
         let tail_lost = self.hears_of_probe(segment);
+        // After a timeout everything is sent again, and acknowledgements of then and of now cannot be told apart.
+        let is_plain = |tcb: &Self| tcb.congestion.recovering().is_some() || tcb.una - tcb.recover >= 0;
+        news.overtaken &= is_plain(self);
         if ack - self.una > 0 {
-            news.overtaken |= self.board.waits_for_first(self.una);
+            news.overtaken |= is_plain(self) && self.board.waits_for_first(self.una);
             self.advance(now, segment);
         } else if news.any || repeats && !self.sack && !opened {
             self.board.repeated += 1;
         }
-        // After a timeout everything is sent again, and acknowledgements of then and of now cannot be told apart.
-        if self.congestion.recovering().is_some() || self.una - self.recover >= 0 {
+        if is_plain(self) {
             if tail_lost {
                 self.board.lose(self.max);
             }

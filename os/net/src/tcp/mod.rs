@@ -13,7 +13,7 @@
 //! | `rack` | losses by order and time | RFC 8985 §6 |
 //! | `tail` | probes for the end of a flight | RFC 8985 §7 |
 //! | `timers` | what time brings | RFC 6298, RFC 1122 §4.2.3.6, RFC 5482 |
-//! | `rtt`, `congestion`, `scoreboard` | timeouts; how much may be under way; losses | RFC 6298; RFC 5681; RFC 2018 |
+//! | `rtt`, `congestion`, `scoreboard` | timeouts; how much may be under way; losses | RFC 6298; RFC 9438; RFC 2018 |
 //! | `receive`, `segment`, `seq` | bytes in order; the wire's form; arithmetic | |
 //!
 //! # What differs from the letter

@@ -186,6 +186,7 @@ impl Tcb {
 
     /// Says what is lost (§6.2 step 5), and when to look again. `mark`: what was sent before it was sent before something
     /// that has arrived.
+    #[inline(never)]
     pub(super) fn detect(&mut self, now: Instant, mark: Option<Seq>) {
         let top = mark.unwrap_or(self.una).max(self.board.top(self.una));
         let window = self.reordering_window();
@@ -200,7 +201,7 @@ impl Tcb {
         // RFC 5681 §4.3: the loss of what was sent again tells of congestion once more; of each round trip's once.
         if lost.is_some_and(|at| at >= self.rack.reduced) {
             self.rack.reduced = now;
-            self.congestion.halve(self.mss);
+            self.congestion.lost_once(self.mss);
         }
         self.rack.doubt = match self.rack.doubt.filter(|(_, due)| *due > now) {
             _ if !waits && !self.board.has_doubt(top) => None,

@@ -41,9 +41,11 @@ impl Rtt {
         self.smoothed.map_or(INITIAL, |(mean, _)| mean)
     }
 
-    /// So many quarters of the least one, but no more than the smoothed one (RFC 8985 §6.2 step 4).
+    /// So many quarters of the least one, but no more than the smoothed one (RFC 8985 §6.2 step 4); never nothing.
     pub(super) fn quarters(&self, count: u8) -> Duration {
-        Duration::from_micros(self.least.micros() / 4 * u64::from(count)).min(self.usual())
+        Duration::from_micros(self.least.micros() / 4 * u64::from(count))
+            .min(self.usual())
+            .max(Duration::from_micros(1))
     }
 
     /// The timeout for what is sent now.

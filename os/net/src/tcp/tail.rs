@@ -70,7 +70,7 @@ impl Tcb {
         } else if ack - end > 0 {
             // The probe made good what was lost, and nothing else told of it.
             self.tail = Tail::None;
-            self.congestion.halve(self.mss);
+            self.congestion.lost_once(self.mss);
         }
         false
     }

@@ -88,6 +88,7 @@ impl Pair {
         match next {
             Some(next) if next.max(self.now_us + 1) <= until_us => {
                 self.now_us = next.max(self.now_us + 1);
+                self.stations[0].frames.inner().set_now_us(self.now_us);
                 true
             }
             _ => false,
