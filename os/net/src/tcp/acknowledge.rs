@@ -3,9 +3,8 @@
 use super::scoreboard::News;
 use super::segment::{FIN, Segment};
 use super::tail::Tail;
-use super::{State, Tcb};
+use super::{State, Tcb, receive};
 use crate::time::Instant;
-use alloc::collections::VecDeque;
 
 impl Tcb {
     /// Takes the acknowledgement of a segment that has a valid one.
@@ -67,11 +66,7 @@ impl Tcb {
             self.recover = self.una;
         }
         self.next = self.next.max(self.una);
-        if bytes == self.unsent.len() {
-            self.unsent = VecDeque::new();
-        } else {
-            self.unsent.drain(..bytes);
-        }
+        receive::skip(&mut self.unsent, bytes);
         self.rtt.acknowledged(now, self.una);
         self.board.acknowledged(self.una, whole.div_ceil(self.mss));
         self.congestion.acknowledged(self.una, bytes, self.mss, limited);

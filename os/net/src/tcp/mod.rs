@@ -176,6 +176,7 @@ impl Tcb {
         tcb
     }
 
+    #[inline(never)]
     fn new(now: Instant, state: State, iss: Seq, terms: Terms) -> Self {
         Self {
             state,

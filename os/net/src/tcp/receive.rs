@@ -112,17 +112,9 @@ impl Queue {
         buffer[..split].copy_from_slice(&front[..split]);
         buffer[split..count].copy_from_slice(&back[..count - split]);
         if !peek {
-            self.skip(count);
+            skip(&mut self.bytes, count);
         }
         count
-    }
-
-    fn skip(&mut self, count: usize) {
-        if count == self.bytes.len() {
-            self.bytes = VecDeque::new();
-        } else {
-            self.bytes.drain(..count);
-        }
     }
 
     /// Drops everything.
@@ -146,6 +138,16 @@ impl Queue {
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         self.bytes.capacity() + self.early.iter().map(|piece| piece.1.capacity()).sum::<usize>()
+    }
+}
+
+/// Drops so many from the front; memory goes with the last.
+#[inline(never)]
+pub(super) fn skip(bytes: &mut VecDeque<u8>, count: usize) {
+    if count == bytes.len() {
+        *bytes = VecDeque::new();
+    } else {
+        bytes.drain(..count);
     }
 }
 

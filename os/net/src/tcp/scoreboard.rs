@@ -65,9 +65,9 @@ impl Scoreboard {
     /// The first byte that was not known of.
     fn add(&mut self, mut from: Seq, mut to: Seq) -> Option<Seq> {
         let first = self.ranges.iter().position(|range| range.1 - from >= 0).unwrap_or(self.ranges.len());
-        let mut last = first;
+        let count = self.ranges.len();
         let mut fresh = from;
-        while let Some(&(start, end)) = self.ranges.get(last).filter(|range| to - range.0 >= 0) {
+        while let Some(&(start, end)) = self.ranges.get(first).filter(|range| to - range.0 >= 0) {
             if from - start >= 0 {
                 if end - to >= 0 {
                     return None;
@@ -75,21 +75,24 @@ impl Scoreboard {
                 fresh = end;
             }
             (from, to) = (from.min(start), to.max(end));
-            last += 1;
+            self.ranges.remove(first);
         }
-        if first == last && self.ranges.len() == RANGES {
+        if count == RANGES && self.ranges.len() == count {
             return None;
         }
-        self.ranges.splice(first..last, [(from, to)]);
+        self.ranges.insert(first, (from, to));
         Some(fresh)
     }
 
     /// Everything up to `una` has arrived; `segments` of it were not known to have. Memory goes when nothing is left.
     pub(super) fn acknowledged(&mut self, una: Seq, segments: usize) {
-        self.ranges.retain_mut(|range| {
+        while let Some(range) = self.ranges.first_mut() {
             range.0 = range.0.max(una);
-            range.1 - range.0 > 0
-        });
+            if range.1 - range.0 > 0 {
+                break;
+            }
+            self.ranges.remove(0);
+        }
         if self.ranges.is_empty() {
             self.ranges = Vec::new();
         }
