@@ -34,7 +34,6 @@ impl Tcb {
                 self.board.lose((self.una + self.mss).min(self.max));
             }
             self.hears_of_order(now, segment, news.overtaken);
-            self.recovers(now);
         }
         self.retime(now);
     }

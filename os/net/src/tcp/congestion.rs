@@ -76,6 +76,7 @@ impl Congestion {
 
     /// RFC 9438 §4.6: seven tenths of what was under way, which counts what the peer has told of beyond a hole, so it can be
     /// more than the window. The window never grows by a loss.
+    #[inline(never)]
     fn reduce(&mut self, under_way: usize, mss: usize) {
         self.prior = self.window;
         self.threshold = (under_way / 10 * 7).min(self.window).max(2 * mss);

@@ -184,7 +184,7 @@ impl Tcb {
         self.rtt.quarters(self.rack.quarters)
     }
 
-    /// Says what is lost (§6.2 step 5), and when to look again. `mark`: what was sent before it was sent before something
+    /// Says what is lost (§6.2 step 5), begins to make it good, and says when to look again. `mark`: what was sent before it was sent before something
     /// that has arrived.
     #[inline(never)]
     pub(super) fn detect(&mut self, now: Instant, mark: Option<Seq>) {
@@ -208,5 +208,6 @@ impl Tcb {
             None => Some((top, now + window.max(LEAST))),
             doubt => doubt,
         };
+        self.recovers(now);
     }
 }

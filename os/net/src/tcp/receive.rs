@@ -73,6 +73,7 @@ impl Queue {
     }
 
     /// Piece number `at` has grown: what it meets or covers becomes part of it.
+    #[inline(never)]
     fn swallow(&mut self, at: usize) {
         while let Some((from, _)) = self.early.get(at + 1) {
             let end = self.early[at].0 + self.early[at].1.len();
@@ -152,6 +153,7 @@ pub(super) fn skip(bytes: &mut VecDeque<u8>, count: usize) {
 }
 
 /// Appends, unless memory has run out.
+#[inline(never)]
 pub(super) fn extend(bytes: &mut VecDeque<u8>, more: &[u8]) -> bool {
     if bytes.try_reserve(more.len()).is_err() {
         return false;

@@ -192,7 +192,6 @@ impl Tcb {
         }
         if self.rack.doubt.is_some_and(|(_, due)| due <= now) {
             self.detect(now, None);
-            self.recovers(now);
         }
         if let Some((_, kind)) = self.timers.resend.filter(|(at, _)| *at <= now) {
             self.resend(now, kind);
