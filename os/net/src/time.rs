@@ -26,6 +26,11 @@ impl Instant {
     pub(crate) const fn since(self, earlier: Self) -> Duration {
         Duration(self.0.saturating_sub(earlier.0))
     }
+
+    /// So long before.
+    pub(crate) const fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
 }
 
 impl Duration {

@@ -1,38 +1,55 @@
-//! What an acknowledgement says: what has arrived, how much more may come, what is lost (RFC 5681 §3, RFC 6675 §5).
+//! What an acknowledgement says: what has arrived, how much more may come, what is lost (RFC 5681 §3, RFC 6675 §5, RFC 8985 §6.2).
 
+use super::scoreboard::News;
 use super::segment::{FIN, Segment};
 use super::tail::Tail;
-use super::{State, Tcb};
+use super::{State, Tcb, receive};
 use crate::time::Instant;
-use alloc::collections::VecDeque;
 
 impl Tcb {
     /// Takes the acknowledgement of a segment that has a valid one.
     pub(super) fn acknowledged(&mut self, now: Instant, segment: &Segment<'_>) {
         let ack = segment.ack;
-        let learnt = self.sack && self.board.take(&segment.options.sack, ack.max(self.una), self.max);
+        let mut news = News::default();
+        if self.sack {
+            news = self.board.take(&segment.options.sack, ack.max(self.una), self.max);
+        }
         let repeats = ack == self.una && segment.payload.is_empty() && !segment.has(FIN) && self.max != self.una;
         let opened = self.take_window(segment);
         let tail_lost = self.hears_of_probe(segment);
-        if tail_lost {
-            self.board.lost_before(self.max);
-        }
+        // After a timeout everything is sent again, and acknowledgements of then and of now cannot be told apart.
+        let is_plain = |tcb: &Self| tcb.congestion.recovering().is_some() || tcb.una - tcb.recover >= 0;
+        news.overtaken &= is_plain(self);
         if ack - self.una > 0 {
+            news.overtaken |= is_plain(self) && self.board.waits_for_first(self.una);
             self.advance(now, segment);
-        } else if learnt || repeats && !self.sack && !opened {
+        } else if news.any || repeats && !self.sack && !opened {
             self.board.repeated += 1;
         }
-        if self.congestion.recovering().is_none()
-            && self.una - self.recover >= 0
-            && self.max != self.una
-            && (tail_lost || self.board.shows_loss(self.mss))
-        {
-            let under_way = self.max.past(self.una);
-            self.congestion.lost(under_way, self.mss, self.max);
-            self.recover = self.max;
-            self.tail = Tail::None;
+        if is_plain(self) {
+            if tail_lost {
+                self.board.lose(self.max);
+            }
+            if !self.sack && (self.congestion.recovering().is_some() || self.board.is_past_threshold(self.mss)) {
+                self.board.lose((self.una + self.mss).min(self.max));
+            }
+            self.hears_of_order(now, segment, news.overtaken);
         }
         self.retime(now);
+    }
+
+    /// Something is lost for the first time since the last recovery: another begins (RFC 6675 §5).
+    pub(super) fn recovers(&mut self, now: Instant) {
+        if self.congestion.recovering().is_none()
+            && self.una - self.recover >= 0
+            && self.board.lost_end() - self.una > 0
+            && self.max != self.una
+        {
+            self.congestion.lost(self.max.past(self.una), self.mss, self.max);
+            self.recover = self.max;
+            self.tail = Tail::None;
+            self.rack.recovery(now);
+        }
     }
 
     /// More has arrived than was known.
@@ -48,16 +65,12 @@ impl Tcb {
             self.recover = self.una;
         }
         self.next = self.next.max(self.una);
-        if bytes == self.unsent.len() {
-            self.unsent = VecDeque::new();
-        } else {
-            self.unsent.drain(..bytes);
-        }
+        receive::skip(&mut self.unsent, bytes);
         self.rtt.acknowledged(now, self.una);
         self.board.acknowledged(self.una, whole.div_ceil(self.mss));
         self.congestion.acknowledged(self.una, bytes, self.mss, limited);
         if self.congestion.recovering().is_none() && self.una - self.recover >= 0 {
-            self.board.recovered();
+            self.board.repeated = 0;
         }
         self.timers.progressed(now, self.una != self.max);
         if self.finishing && segment.ack - end > 0 {

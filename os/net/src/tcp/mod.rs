@@ -10,9 +10,10 @@
 //! | `input` | arriving segments | RFC 9293 §3.10.7, RFC 5961, RFC 7323 |
 //! | `acknowledge` | what an acknowledgement says | RFC 5681, RFC 6675 |
 //! | `output` | what is sent, and when | RFC 9293 §3.8 |
+//! | `rack` | losses by order and time | RFC 8985 §6 |
 //! | `tail` | probes for the end of a flight | RFC 8985 §7 |
 //! | `timers` | what time brings | RFC 6298, RFC 1122 §4.2.3.6, RFC 5482 |
-//! | `rtt`, `congestion`, `scoreboard` | timeouts; how much may be under way; losses | RFC 6298; RFC 5681; RFC 2018 |
+//! | `rtt`, `congestion`, `scoreboard` | timeouts; how much may be under way; losses | RFC 6298; RFC 9438; RFC 2018 |
 //! | `receive`, `segment`, `seq` | bytes in order; the wire's form; arithmetic | |
 //!
 //! # What differs from the letter
@@ -24,6 +25,7 @@ mod acknowledge;
 mod congestion;
 mod input;
 mod output;
+mod rack;
 mod receive;
 mod rtt;
 mod scoreboard;
@@ -140,6 +142,7 @@ pub(crate) struct Tcb {
     board: Scoreboard,
     /// Repeated acknowledgements below this tell of what was sent before the last loss (RFC 6582 §3.2).
     recover: Seq,
+    rack: rack::Rack,
     tail: tail::Tail,
 
     // What is to be sent besides data.
@@ -148,6 +151,9 @@ pub(crate) struct Tcb {
     probe: bool,
 
     timers: timers::Timers,
+    /// How often the retransmission timer ran out.
+    #[cfg(test)]
+    pub(crate) timeouts: u32,
 }
 
 impl Tcb {
@@ -170,6 +176,7 @@ impl Tcb {
         tcb
     }
 
+    #[inline(never)]
     fn new(now: Instant, state: State, iss: Seq, terms: Terms) -> Self {
         Self {
             state,
@@ -196,13 +203,16 @@ impl Tcb {
             stamp: None,
             rtt: Rtt::new(),
             congestion: Congestion::new(terms.mss.min(MSS_DEFAULT)),
-            board: Scoreboard::default(),
+            board: Scoreboard::new(iss),
             recover: iss,
+            rack: rack::Rack::new(iss),
             tail: tail::Tail::None,
             acknowledge: false,
             reset: false,
             probe: false,
             timers: timers::Timers::new(now),
+            #[cfg(test)]
+            timeouts: 0,
         }
     }
 
@@ -324,7 +334,7 @@ impl Tcb {
     fn end(&mut self) {
         self.state = State::Closed;
         self.unsent = VecDeque::new();
-        self.board.clear();
+        self.board = Scoreboard::new(self.una);
         self.acknowledge = false;
     }
 
@@ -403,7 +413,8 @@ impl Tcb {
         if self.state == State::Closed {
             return None;
         }
-        self.timers.deadline(self.keep_alive_due())
+        let doubt = self.rack.doubt.map(|(_, due)| due);
+        self.timers.deadline(self.keep_alive_due(), doubt)
     }
 
     fn give_up_after(&self) -> Duration {

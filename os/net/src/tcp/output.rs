@@ -114,8 +114,8 @@ impl Tcb {
             self.tail = Tail::None;
         }
         if self.congestion.recovering().is_some() {
-            let room = self.congestion.window().saturating_sub(self.board.pipe(self.una, self.max, self.mss));
-            if let Some((seq, hole)) = self.board.lost(self.una, self.mss)
+            let room = self.congestion.window().saturating_sub(self.board.pipe(self.next, self.mss));
+            if let Some((seq, hole)) = self.board.lost()
                 // The first is what recovery begins with; it asks nobody.
                 && (seq == self.una || room >= cut)
             {
@@ -176,8 +176,8 @@ impl Tcb {
         } else {
             self.rtt.sent_again();
         }
-        if self.congestion.recovering().is_some() && self.max - from > 0 {
-            self.board.sent_again(to);
+        if self.congestion.recovering().is_some() && self.next - from > 0 {
+            self.board.sent_again(now, from, to, self.max);
         }
         if from == self.next {
             self.next = to;

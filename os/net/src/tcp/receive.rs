@@ -73,6 +73,7 @@ impl Queue {
     }
 
     /// Piece number `at` has grown: what it meets or covers becomes part of it.
+    #[inline(never)]
     fn swallow(&mut self, at: usize) {
         while let Some((from, _)) = self.early.get(at + 1) {
             let end = self.early[at].0 + self.early[at].1.len();
@@ -112,17 +113,9 @@ impl Queue {
         buffer[..split].copy_from_slice(&front[..split]);
         buffer[split..count].copy_from_slice(&back[..count - split]);
         if !peek {
-            self.skip(count);
+            skip(&mut self.bytes, count);
         }
         count
-    }
-
-    fn skip(&mut self, count: usize) {
-        if count == self.bytes.len() {
-            self.bytes = VecDeque::new();
-        } else {
-            self.bytes.drain(..count);
-        }
     }
 
     /// Drops everything.
@@ -149,7 +142,18 @@ impl Queue {
     }
 }
 
+/// Drops so many from the front; memory goes with the last.
+#[inline(never)]
+pub(super) fn skip(bytes: &mut VecDeque<u8>, count: usize) {
+    if count == bytes.len() {
+        *bytes = VecDeque::new();
+    } else {
+        bytes.drain(..count);
+    }
+}
+
 /// Appends, unless memory has run out.
+#[inline(never)]
 pub(super) fn extend(bytes: &mut VecDeque<u8>, more: &[u8]) -> bool {
     if bytes.try_reserve(more.len()).is_err() {
         return false;

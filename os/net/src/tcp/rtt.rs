@@ -13,6 +13,8 @@ const MAX: Duration = Duration::from_secs(120);
 pub(super) struct Rtt {
     /// Smoothed, and its mean deviation; `None` before the first sample.
     smoothed: Option<(Duration, Duration)>,
+    /// The least of all samples.
+    least: Duration,
     /// Doublings since the last progress (§5.5).
     backoff: u32,
     /// The segment that is timed: what acknowledges it, and when it was sent.
@@ -21,12 +23,29 @@ pub(super) struct Rtt {
 
 impl Rtt {
     pub(super) const fn new() -> Self {
-        Self { smoothed: None, backoff: 0, timed: None }
+        Self { smoothed: None, least: INITIAL, backoff: 0, timed: None }
     }
 
     /// The smoothed round-trip time, once there is one, and as long as nothing runs late.
     pub(super) fn mean(&self) -> Option<Duration> {
         self.smoothed.filter(|_| self.backoff == 0).map(|(mean, _)| mean)
+    }
+
+    /// The least round-trip time.
+    pub(super) fn least(&self) -> Duration {
+        self.least
+    }
+
+    /// The smoothed one, whatever runs late.
+    pub(super) fn usual(&self) -> Duration {
+        self.smoothed.map_or(INITIAL, |(mean, _)| mean)
+    }
+
+    /// So many quarters of the least one, but no more than the smoothed one (RFC 8985 §6.2 step 4); never nothing.
+    pub(super) fn quarters(&self, count: u8) -> Duration {
+        Duration::from_micros(self.least.micros() / 4 * u64::from(count))
+            .min(self.usual())
+            .max(Duration::from_micros(1))
     }
 
     /// The timeout for what is sent now.
@@ -66,6 +85,7 @@ impl Rtt {
 
     /// §2.2, §2.3.
     fn sample(&mut self, rtt: Duration) {
+        self.least = self.least.min(rtt);
         let (mean, deviation) = match self.smoothed {
             None => (rtt.micros(), rtt.micros() / 2),
             Some((mean, deviation)) => {

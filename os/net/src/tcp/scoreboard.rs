@@ -1,10 +1,13 @@
-//! What the peer has beyond its acknowledgement (RFC 2018), and what that says about losses (RFC 6675).
+//! What the peer has beyond its acknowledgement (RFC 2018), what of the rest is lost, and what of that was sent again
+//! (RFC 6675). Who says what is lost is `rack`, for a peer that sends selective acknowledgements.
 //!
-//! A peer that sends no selective acknowledgements is treated as if each of its repeated ones told of one more
-//! segment, as good as anything that can be known (RFC 6582).
+//! A peer that sends none is treated as if each of its repeated acknowledgements told of one more segment, as good as
+//! anything that can be known (RFC 6582).
 
+use super::rack::Resent;
 use super::segment::Blocks;
 use super::seq::Seq;
+use crate::time::Instant;
 use alloc::vec::Vec;
 
 /// Ranges kept; what a peer tells beyond them is forgotten, and sent again.
@@ -12,72 +15,90 @@ const RANGES: usize = 64;
 /// A hole is lost once so many segments beyond it have arrived (RFC 5681 §3.2).
 const THRESHOLD: usize = 3;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scoreboard {
     /// Apart and in order, all beyond what is acknowledged.
     ranges: Vec<(Seq, Seq)>,
     /// Repeated acknowledgements since the last progress.
     pub(super) repeated: usize,
-    /// Up to where lost data was sent again.
-    again: Option<Seq>,
-    /// Every hole up to here is lost, however little has arrived beyond it.
-    certain: Option<Seq>,
+    /// What the peer has not of all before here is lost. Never behind what is acknowledged, and neither is the next.
+    lost: Seq,
+    /// Up to where of that was sent again.
+    again: Seq,
+    /// The same, by when.
+    pub(super) resent: Resent,
+}
+
+/// What selective acknowledgements said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct News {
+    /// Something.
+    pub(super) any: bool,
+    /// Of a segment that came after later ones, and was not sent twice.
+    pub(super) overtaken: bool,
 }
 
 impl Scoreboard {
-    /// Forgets everything: the timer ran out, and a peer may have dropped what it had (RFC 2018 §8).
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    /// Nothing is known beyond `una`.
+    pub(super) fn new(una: Seq) -> Self {
+        Self { ranges: Vec::new(), repeated: 0, lost: una, again: una, resent: Resent::default() }
     }
 
-    /// Takes a segment's blocks; true if they tell anything new. `una` and `max` bound what was sent.
-    pub(super) fn take(&mut self, blocks: &Blocks, una: Seq, max: Seq) -> bool {
-        let mut news = false;
+    /// Takes a segment's blocks. `una` and `max` bound what was sent.
+    pub(super) fn take(&mut self, blocks: &Blocks, una: Seq, max: Seq) -> News {
+        let mut news = News::default();
+        let top = self.top(una);
         for &(from, to) in blocks.as_slice() {
             // Blocks below the acknowledgement tell of duplicates (RFC 2883), others are nonsense.
-            if from - una >= 0 && to - from > 0 && max - to >= 0 {
-                news |= self.add(from, to);
+            if from - una >= 0
+                && to - from > 0
+                && max - to >= 0
+                && let Some(first) = self.add(from, to)
+            {
+                news.any = true;
+                news.overtaken |= top - first > 0 && first - self.again >= 0;
             }
         }
         news
     }
 
-    fn add(&mut self, mut from: Seq, mut to: Seq) -> bool {
+    /// The first byte that was not known of.
+    fn add(&mut self, mut from: Seq, mut to: Seq) -> Option<Seq> {
         let first = self.ranges.iter().position(|range| range.1 - from >= 0).unwrap_or(self.ranges.len());
-        let mut last = first;
-        while let Some(&(start, end)) = self.ranges.get(last).filter(|range| to - range.0 >= 0) {
-            if from - start >= 0 && end - to >= 0 {
-                return false;
+        let count = self.ranges.len();
+        let mut fresh = from;
+        while let Some(&(start, end)) = self.ranges.get(first).filter(|range| to - range.0 >= 0) {
+            if from - start >= 0 {
+                if end - to >= 0 {
+                    return None;
+                }
+                fresh = end;
             }
             (from, to) = (from.min(start), to.max(end));
-            last += 1;
+            self.ranges.remove(first);
         }
-        if first == last && self.ranges.len() == RANGES {
-            return false;
+        if count == RANGES && self.ranges.len() == count {
+            return None;
         }
-        self.ranges.splice(first..last, [(from, to)]);
-        true
+        self.ranges.insert(first, (from, to));
+        Some(fresh)
     }
 
     /// Everything up to `una` has arrived; `segments` of it were not known to have. Memory goes when nothing is left.
     pub(super) fn acknowledged(&mut self, una: Seq, segments: usize) {
-        self.ranges.retain_mut(|range| {
+        while let Some(range) = self.ranges.first_mut() {
             range.0 = range.0.max(una);
-            range.1 - range.0 > 0
-        });
+            if range.1 - range.0 > 0 {
+                break;
+            }
+            self.ranges.remove(0);
+        }
         if self.ranges.is_empty() {
             self.ranges = Vec::new();
         }
         // A peer without selective acknowledgements had what stood behind the hole, except the segment that filled it.
         self.repeated = self.repeated.saturating_sub(segments.saturating_sub(1).max(1));
-        if self.again.is_some_and(|again| una - again >= 0) {
-            self.again = None;
-        }
-    }
-
-    /// No losses are known any more.
-    pub(super) fn recovered(&mut self) {
-        (self.repeated, self.again, self.certain) = (0, None, None);
+        (self.lost, self.again) = (self.lost.max(una), self.again.max(una));
     }
 
     /// Does the peer miss nothing that it has told of?
@@ -90,85 +111,85 @@ impl Scoreboard {
         self.ranges.iter().any(|(from, to)| end - *from > 0 && *to - end >= 0)
     }
 
-    /// All before `end` that it has not is lost.
-    pub(super) fn lost_before(&mut self, end: Seq) {
-        self.certain = Some(end);
+    /// The end of all that the peer has, which has `una` for certain.
+    pub(super) fn top(&self, una: Seq) -> Seq {
+        self.ranges.last().map_or(una, |range| range.1)
     }
 
-    /// Is the hole before the range of this number, which starts at `from`, lost?
-    fn is_lost(&self, number: usize, from: Seq, mss: usize) -> bool {
-        // The first is what recovery began for; the rest must be as surely lost.
-        number == 0
-            || self.certain.is_some_and(|certain| certain - from >= 0)
-            || self.held(number) > (THRESHOLD - 1) * mss
+    /// All before `end` that the peer has not is lost.
+    pub(super) fn lose(&mut self, end: Seq) {
+        self.lost = self.lost.max(end);
     }
 
-    /// Is the first segment that is not acknowledged lost?
-    pub(super) fn shows_loss(&self, mss: usize) -> bool {
-        self.repeated >= THRESHOLD || self.held(0) > (THRESHOLD - 1) * mss
+    /// Up to where all that the peer has not is lost; what is acknowledged, if nothing is.
+    pub(super) fn lost_end(&self) -> Seq {
+        self.lost
     }
 
-    /// Bytes of the ranges from number `first` on.
-    fn held(&self, first: usize) -> usize {
-        self.ranges[first..].iter().map(|(from, to)| to.past(*from)).sum()
+    /// Does the first byte that is not lost so far wait although something beyond it has arrived?
+    pub(super) fn has_doubt(&self, top: Seq) -> bool {
+        top - self.gap(self.lost).0 > 0
+    }
+
+    /// Was nothing of what follows `una` sent again, though the peer has later bytes?
+    pub(super) fn waits_for_first(&self, una: Seq) -> bool {
+        !self.ranges.is_empty() && self.again == una
+    }
+
+    /// Have so many segments arrived beyond the first hole that it is lost?
+    pub(super) fn is_past_threshold(&self, mss: usize) -> bool {
+        let held: usize = self.ranges.iter().map(|(from, to)| to.past(*from)).sum();
+        self.repeated >= THRESHOLD || held > (THRESHOLD - 1) * mss
     }
 
     /// Bytes under way of those from `una` to `next`, where no losses are known.
     pub(super) fn flight(&self, una: Seq, next: Seq) -> usize {
-        let held: usize = self.ranges.iter().map(|(from, to)| to.min(next).past(*from)).sum();
+        let held: usize = self.ranges.iter().map(|(from, to)| to.min(next).past(from.max(una))).sum();
         next.past(una).saturating_sub(held)
     }
 
     /// Bytes under way while lost ones are being sent again (RFC 6675 §4: Pipe).
-    pub(super) fn pipe(&self, una: Seq, max: Seq, mss: usize) -> usize {
-        if self.ranges.is_empty() {
-            let lost = if self.again.is_some() { 0 } else { mss };
-            return max.past(una).saturating_sub(self.repeated * mss + lost);
-        }
-        let mut bytes = 0;
-        let mut at = una;
-        for (number, &(from, to)) in self.ranges.iter().enumerate() {
-            bytes += match self.is_lost(number, from, mss) {
-                true => self.again.map_or(0, |again| again.min(from).past(at)),
-                false => from.past(at),
-            };
-            at = to;
-        }
-        bytes + max.past(at)
+    pub(super) fn pipe(&self, next: Seq, mss: usize) -> usize {
+        let told = if self.ranges.is_empty() { self.repeated * mss } else { 0 };
+        self.flight(self.lost, next).saturating_sub(told) + self.resent.under_way()
     }
 
-    /// What is lost and was not sent again yet: where, and how many bytes. In order.
-    pub(super) fn lost(&self, una: Seq, mss: usize) -> Option<(Seq, usize)> {
-        let again = self.again.map_or(una, |again| again.max(una));
-        if self.ranges.is_empty() {
-            return self.again.is_none().then_some((una, mss));
-        }
-        let mut at = una;
-        for (number, &(from, to)) in self.ranges.iter().enumerate() {
-            let start = at.max(again);
-            if from - start > 0 {
-                return self.is_lost(number, from, mss).then_some((start, from.past(start)));
-            }
-            at = to;
-        }
-        None
+    /// What is lost and was not sent again: where, and how many bytes. First what was lost again.
+    pub(super) fn lost(&self) -> Option<(Seq, usize)> {
+        let (from, to) = self.resent.lost().unwrap_or((self.gap(self.again).0, self.lost));
+        let hole = self.gap(from).1.min(to.past(from));
+        (hole > 0).then_some((from, hole))
     }
 
-    /// Lost data up to `end` was sent again.
-    pub(super) fn sent_again(&mut self, end: Seq) {
-        self.again = Some(self.again.map_or(end, |again| again.max(end)));
+    /// Lost data from `from` to `to` was sent again, when everything before `max` had been sent once.
+    pub(super) fn sent_again(&mut self, now: Instant, from: Seq, to: Seq, max: Seq) {
+        let (rest, _) = self.gap(to);
+        if !self.resent.took_lost(from, rest) {
+            self.again = self.again.max(to);
+        }
+        self.resent.sent(now, from, to, max);
     }
 
     /// The next byte from `at` on that the peer has not, and how many follow before one that it has.
-    pub(super) fn gap(&self, mut at: Seq) -> (Seq, usize) {
-        for &(from, to) in &self.ranges {
-            if from - at > 0 {
-                return (at, from.past(at));
-            }
-            at = at.max(to);
-        }
-        (at, usize::MAX)
+    pub(super) fn gap(&self, at: Seq) -> (Seq, usize) {
+        gap(&self.ranges, at)
     }
+
+    /// What has arrived of what was sent again; see [`Resent::heard`].
+    pub(super) fn heard(&mut self, now: Instant, una: Seq, least: crate::time::Duration) -> super::rack::Heard {
+        let ranges = &self.ranges;
+        self.resent.heard(now, least, |at| gap(ranges, at.max(una)).0)
+    }
+}
+
+fn gap(ranges: &[(Seq, Seq)], mut at: Seq) -> (Seq, usize) {
+    for &(from, to) in ranges {
+        if from - at > 0 {
+            return (at, from.past(at));
+        }
+        at = at.max(to);
+    }
+    (at, usize::MAX)
 }
 
 #[cfg(test)]
@@ -187,12 +208,12 @@ mod tests {
 
     #[test]
     fn ranges_meet_and_stay_in_order() {
-        let mut board = Scoreboard::default();
+        let mut board = Scoreboard::new(Seq(0));
         let (una, max) = (Seq(1000), Seq(20_000));
-        assert!(board.take(&blocks(&[(5000, 6000), (3000, 4000)]), una, max));
-        assert!(!board.take(&blocks(&[(5000, 6000), (500, 900), (30_000, 31_000), (7000, 6000)]), una, max));
+        assert!(board.take(&blocks(&[(5000, 6000), (3000, 4000)]), una, max).any);
+        assert!(!board.take(&blocks(&[(5000, 6000), (500, 900), (30_000, 31_000), (7000, 6000)]), una, max).any);
         assert_eq!(board.ranges, [(Seq(3000), Seq(4000)), (Seq(5000), Seq(6000))]);
-        assert!(board.take(&blocks(&[(4000, 5000)]), una, max));
+        assert!(board.take(&blocks(&[(4000, 5000)]), una, max).any);
         assert_eq!(board.ranges, [(Seq(3000), Seq(6000))]);
         board.acknowledged(Seq(5500), 1);
         assert_eq!(board.ranges, [(Seq(5500), Seq(6000))]);
@@ -201,42 +222,62 @@ mod tests {
     }
 
     #[test]
-    fn holes_are_lost_in_order_and_sent_again_once() {
-        let mut board = Scoreboard::default();
-        let (una, max) = (Seq(0), Seq(12_000));
-        board.take(&blocks(&[(1000, 2000)]), una, max);
-        assert!(!board.shows_loss(MSS));
+    fn holes_are_sent_again_in_order_and_once() {
+        let mut board = Scoreboard::new(Seq(0));
+        let (una, max, now) = (Seq(0), Seq(12_000), Instant::ZERO);
+        assert!(board.take(&blocks(&[(1000, 2000)]), una, max).any);
+        assert!(!board.is_past_threshold(MSS));
         board.take(&blocks(&[(3000, 6000), (11_000, 12_000)]), una, max);
-        assert!(board.shows_loss(MSS));
+        assert!(board.is_past_threshold(MSS));
         // 0-1000 and 2000-3000 are lost; 6000-11000 may still be under way.
-        assert_eq!(board.pipe(una, max, MSS), 5000);
-        assert_eq!(board.lost(una, MSS), Some((Seq(0), 1000)));
-        board.sent_again(Seq(1000));
-        assert_eq!(board.pipe(una, max, MSS), 6000);
-        assert_eq!(board.lost(una, MSS), Some((Seq(2000), 1000)));
-        board.sent_again(Seq(3000));
-        assert_eq!(board.lost(una, MSS), None);
+        board.lose(Seq(6000));
+        assert_eq!((board.pipe(max, MSS), board.has_doubt(max)), (5000, true));
+        assert_eq!(board.lost(), Some((Seq(0), 1000)));
+        board.sent_again(now, Seq(0), Seq(1000), max);
+        assert_eq!(board.pipe(max, MSS), 6000);
+        assert_eq!(board.lost(), Some((Seq(2000), 1000)));
+        board.sent_again(now, Seq(2000), Seq(3000), max);
+        assert_eq!(board.lost(), None);
         assert_eq!(board.gap(Seq(1500)), (Seq(2000), 1000));
         assert_eq!(board.gap(Seq(12_000)), (Seq(12_000), usize::MAX));
+        board.lose(max);
+        assert_eq!(board.lost(), Some((Seq(6000), 5000)));
     }
 
     #[test]
     fn without_blocks_repeated_acknowledgements_count() {
-        let mut board = Scoreboard { repeated: 3, ..Scoreboard::default() };
-        assert!(board.shows_loss(MSS));
-        assert_eq!(board.pipe(Seq(0), Seq(6000), MSS), 2000);
-        assert_eq!(board.lost(Seq(0), MSS), Some((Seq(0), MSS)));
-        board.sent_again(Seq(1000));
-        assert_eq!(board.lost(Seq(0), MSS), None);
-        assert_eq!(board.pipe(Seq(0), Seq(6000), MSS), 3000);
+        let (next, now) = (Seq(6000), Instant::ZERO);
+        let mut board = Scoreboard { repeated: 3, ..Scoreboard::new(Seq(0)) };
+        assert!(board.is_past_threshold(MSS));
+        board.lose(Seq(1000));
+        assert_eq!((board.pipe(next, MSS), board.lost()), (2000, Some((Seq(0), MSS))));
+        board.sent_again(now, Seq(0), Seq(1000), next);
+        assert_eq!((board.pipe(next, MSS), board.lost()), (3000, None));
         // A part: the next one is lost as well.
         board.acknowledged(Seq(1000), 1);
-        assert_eq!(board.lost(Seq(1000), MSS), Some((Seq(1000), MSS)));
+        board.heard(now, Seq(1000), Default::default());
+        board.lose(Seq(2000));
+        assert_eq!(board.lost(), Some((Seq(1000), MSS)));
+    }
+
+    #[test]
+    fn what_fills_a_hole_unasked_was_overtaken() {
+        let (una, max) = (Seq(0), Seq(12_000));
+        let news = |any, overtaken| News { any, overtaken };
+        let mut board = Scoreboard::new(una);
+        assert_eq!(board.take(&blocks(&[(3000, 4000)]), una, max), news(true, false));
+        assert_eq!(board.take(&blocks(&[(3000, 5000)]), una, max), news(true, false));
+        assert_eq!(board.take(&blocks(&[(2000, 5000)]), una, max), news(true, true));
+        assert_eq!(board.take(&blocks(&[(2000, 5000)]), una, max), news(false, false));
+        // Sent again, it is not.
+        board.lose(Seq(5000));
+        board.sent_again(Instant::ZERO, Seq(0), Seq(2000), max);
+        assert_eq!(board.take(&blocks(&[(1000, 5000)]), una, max), news(true, false));
     }
 
     #[test]
     fn what_a_liar_tells_is_bounded() {
-        let mut board = Scoreboard::default();
+        let mut board = Scoreboard::new(Seq(0));
         for number in 0..1000 {
             board.take(&blocks(&[(10 * number, 10 * number + 5)]), Seq(0), Seq(1 << 20));
         }

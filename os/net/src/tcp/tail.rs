@@ -2,8 +2,8 @@
 //! then runs out, costs 200 ms at least and the window. So two round trips after the last progress the last segment is sent
 //! again, or one more: what the peer says to that shows what it has not.
 //!
-//! Only with selective acknowledgements. The rest of the RFC, losses that time alone shows, is not here, but for one thing:
-//! whatever was sent before the probe, and the peer has not when it tells that it has the probe, is lost.
+//! Only with selective acknowledgements. Whatever was sent before the probe, and the peer has not when it tells that it has
+//! the probe, is lost. The rest of the RFC is `rack`.
 
 use super::Tcb;
 use super::segment::Segment;
@@ -70,7 +70,7 @@ impl Tcb {
         } else if ack - end > 0 {
             // The probe made good what was lost, and nothing else told of it.
             self.tail = Tail::None;
-            self.congestion.halve(self.mss);
+            self.congestion.lost_once(self.mss);
         }
         false
     }

@@ -1,6 +1,7 @@
 //! What time brings: retransmission (RFC 6298 §5), probes of a closed window (RFC 9293 §3.8.6.1) and of a silent peer
 //! (RFC 9293 §3.8.4), delayed acknowledgements (RFC 9293 §3.8.6.3), and giving up (RFC 5482, RFC 9293 §3.8.3).
 
+use super::scoreboard::Scoreboard;
 use super::tail::Tail;
 use super::{Failure, State, Tcb};
 use crate::time::{Duration, Instant};
@@ -82,9 +83,10 @@ impl Timers {
         self.unanswered = None;
     }
 
-    pub(super) fn deadline(&self, keep_alive: Option<Instant>) -> Option<Instant> {
+    /// When the first of them runs out, and these two.
+    pub(super) fn deadline(&self, keep_alive: Option<Instant>, doubt: Option<Instant>) -> Option<Instant> {
         let resend = self.resend.map(|(at, _)| at);
-        [resend, self.acknowledge, self.lingers, keep_alive].into_iter().flatten().min()
+        [resend, self.acknowledge, self.lingers, keep_alive, doubt].into_iter().flatten().min()
     }
 
     /// How long the peer may be silent.
@@ -188,6 +190,9 @@ impl Tcb {
         if self.keep_alive_due().is_some_and(|at| at <= now) {
             self.probe_silence(now);
         }
+        if self.rack.doubt.is_some_and(|(_, due)| due <= now) {
+            self.detect(now, None);
+        }
         if let Some((_, kind)) = self.timers.resend.filter(|(at, _)| *at <= now) {
             self.resend(now, kind);
         }
@@ -221,7 +226,12 @@ impl Tcb {
                 let under_way = self.board.flight(self.una, self.next);
                 let again = self.recover == self.max && self.congestion.recovering().is_none();
                 self.congestion.timed_out(under_way, self.mss, again);
-                self.board.clear();
+                self.board = Scoreboard::new(self.una);
+                self.rack.doubt = None;
+                #[cfg(test)]
+                {
+                    self.timeouts += 1;
+                }
                 self.rtt.back_off();
                 self.recover = self.max;
                 self.next = self.una;

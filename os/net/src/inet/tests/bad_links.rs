@@ -78,22 +78,23 @@ fn transfer(pair: &mut Pair, client: SocketId, server: SocketId, bytes: u64) -> 
     pair.now_us - start
 }
 
-/// kB a second of virtual time, and frames that passed for each MB.
-fn measure(faults: Faults, offload: bool, bytes: u64) -> (u64, u64) {
+/// kB a second of virtual time, frames that passed for each MB, and how often the retransmission timer ran out.
+fn measure(faults: Faults, offload: bool, bytes: u64) -> (u64, u64, u32) {
     let mut pair = Pair::with(11, Faults { delay_us: 1000, ..Faults::default() }, 256, offload);
     let (client, server, _) = pair.connected(80);
     pair.stations[0].frames.inner().set_faults(faults);
     let before = pair.stations[0].frames.inner().passed();
     let took = transfer(&mut pair, client, server, bytes);
-    (bytes * 1000 / took, (pair.stations[0].frames.inner().passed() - before) * 1_000_000 / bytes)
+    let frames = pair.stations[0].frames.inner().passed() - before;
+    (bytes * 1000 / took, frames * 1_000_000 / bytes, pair.timeouts(0, client))
 }
 
 #[test]
 fn throughput_is_what_it_was() {
-    let mut table = String::from("4 MB over 100 Mbit/s, 1 ms each way: kB/s, frames for each MB\n");
+    let mut table = String::from("4 MB over 100 Mbit/s, 1 ms each way: kB/s, frames for each MB, timeouts\n");
     for (name, faults) in CONDITIONS {
-        let (rate, frames) = measure(faults, false, 4_000_000);
-        table += &format!("{name:24} {rate:6} {frames:5}\n");
+        let (rate, frames, timeouts) = measure(faults, false, 4_000_000);
+        table += &format!("{name:24} {rate:6} {frames:5} {timeouts:3}\n");
     }
     if std::env::var_os("AMPOULE_BLESS").is_some() {
         std::fs::write(TABLE, &table).unwrap();
@@ -114,8 +115,8 @@ fn segments_that_the_device_cuts_arrive_whole_over_bad_links() {
 #[ignore = "minutes of work"]
 fn a_gibibyte_arrives_whole_over_each_link() {
     for (name, faults) in CONDITIONS {
-        let (rate, frames) = measure(faults, false, 1 << 30);
-        println!("{name:24} {rate:6} {frames:5}");
+        let (rate, frames, timeouts) = measure(faults, false, 1 << 30);
+        println!("{name:24} {rate:6} {frames:5} {timeouts:3}");
     }
 }
 

@@ -88,6 +88,7 @@ impl Pair {
         match next {
             Some(next) if next.max(self.now_us + 1) <= until_us => {
                 self.now_us = next.max(self.now_us + 1);
+                self.stations[0].frames.inner().set_now_us(self.now_us);
                 true
             }
             _ => false,
@@ -135,6 +136,13 @@ impl Pair {
         let head =
             format!("error {:?}, dirty {}, timer {:?}, due {:?}", socket.error, socket.dirty, socket.timer, socket.due);
         socket.connection().map_or(head.clone(), |connection| format!("{head}, {}", connection.tcb.summary()))
+    }
+
+    /// How often a connection's retransmission timer ran out.
+    fn timeouts(&mut self, side: usize, id: SocketId) -> u32 {
+        let station = &mut self.stations[side];
+        let number = station.inet.sockets.number(id).unwrap();
+        station.inet.sockets.get_mut(number).and_then(|socket| socket.connection()).map_or(0, |end| end.tcb.timeouts)
     }
 
     fn receive(&mut self, side: usize, id: SocketId) -> Result<Vec<u8>, Error> {
