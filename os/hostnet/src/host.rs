@@ -13,6 +13,7 @@ use abi::manifest::Policy;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem::ManuallyDrop;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use device::{
@@ -43,18 +44,18 @@ const RESERVE_MAX: usize = 1 << 20;
 
 type Locked = SpinLock<Socket>;
 
-/// The host's sockets.
+/// The host's sockets. Never dropped; said to the compiler, so that what they would be dropped with is in no image.
 pub struct HostNet {
     device: &'static dyn HostSockets,
-    policy: SpinLock<Policy>,
+    policy: ManuallyDrop<SpinLock<Policy>>,
     admission: Admission,
-    sockets: SpinLock<Numbers<Locked>>,
+    sockets: ManuallyDrop<SpinLock<Numbers<Locked>>>,
     /// Sockets that the driver had no room for.
-    starved: SpinLock<Vec<u32>>,
+    starved: ManuallyDrop<SpinLock<Vec<u32>>>,
     is_starved: AtomicBool,
     /// Requests to make once the events are dealt with.
-    put_off: SpinLock<Vec<(u32, Ending)>>,
-    lookups: SpinLock<Vec<Arc<Pending>>>,
+    put_off: ManuallyDrop<SpinLock<Vec<(u32, Ending)>>>,
+    lookups: ManuallyDrop<SpinLock<Vec<Arc<Pending>>>>,
     tokens: AtomicU32,
 }
 
@@ -63,13 +64,13 @@ impl HostNet {
     pub fn new(device: &'static dyn HostSockets, policy: Policy) -> HostNet {
         HostNet {
             device,
-            policy: SpinLock::new(policy),
+            policy: lasting(policy),
             admission: Admission::default(),
-            sockets: SpinLock::new(Numbers::new()),
-            starved: SpinLock::new(Vec::new()),
+            sockets: lasting(Numbers::new()),
+            starved: lasting(Vec::new()),
             is_starved: AtomicBool::new(false),
-            put_off: SpinLock::new(Vec::new()),
-            lookups: SpinLock::new(Vec::new()),
+            put_off: lasting(Vec::new()),
+            lookups: lasting(Vec::new()),
             tokens: AtomicU32::new(0),
         }
     }
@@ -324,6 +325,10 @@ impl HostNet {
             state.local.is_some_and(|local| self.policy.lock().may_listen(state.kind.protocol(), local.port()));
         listens || self.policy.lock().may_connect(state.kind.protocol(), peer)
     }
+}
+
+fn lasting<T>(value: T) -> ManuallyDrop<SpinLock<T>> {
+    ManuallyDrop::new(SpinLock::new(value))
 }
 
 /// Releases a socket and tells its watch.

@@ -12,6 +12,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem::ManuallyDrop;
 use core::net::{IpAddr, SocketAddr};
 use device::{
     Ancillary, Error, Family, Frames, How, Kind, Ready, Received, Resolved, SocketId, SocketOption, Stack, Watch,
@@ -25,10 +26,11 @@ const CONFIGURING_NS: u64 = 10_000_000_000;
 static SERVICE: Once<Option<Service>> = Once::new();
 static CONFIGURED: WaitQueue = WaitQueue::new();
 
+/// Never dropped; said to the compiler, so that what it would be dropped with is in no image.
 struct Service {
     frames: &'static dyn Frames,
-    inet: SpinLock<Inet>,
-    policy: SpinLock<Policy>,
+    inet: ManuallyDrop<SpinLock<Inet>>,
+    policy: ManuallyDrop<SpinLock<Policy>>,
 }
 
 /// The network behind the machine's Ethernet device; `None` if it has none.
@@ -66,8 +68,8 @@ impl Service {
         let inet = Inet::new(world(frames), network, seed(&boot.seed));
         Self {
             frames,
-            inet: SpinLock::new(inet),
-            policy: SpinLock::new(Policy::of_sealed(machine::sealed::manifest())),
+            inet: ManuallyDrop::new(SpinLock::new(inet)),
+            policy: ManuallyDrop::new(SpinLock::new(Policy::of_sealed(machine::sealed::manifest()))),
         }
     }
 
