@@ -8,6 +8,7 @@ use crate::memory::Block;
 use crate::platform;
 use crate::queue::Queue;
 use crate::transport::{Opened, Wanted, open};
+use crate::{Lasting, lasting};
 use abi::boot::{DEVICE_FLAG_CHEAP_KICK, Device, TRANSPORT_SHARED};
 use abi::console::{QUEUE_ERROR, QUEUE_INPUT, QUEUE_OUTPUT};
 use abi::ring::Buffer;
@@ -28,10 +29,10 @@ const VIRTIO: Wanted = Wanted { name: "console", features: 0, together: 0, queue
 
 /// The driver.
 pub(crate) struct Console {
-    input: SpinLock<Source>,
-    output: SpinLock<Sink>,
+    input: Lasting<Source>,
+    output: Lasting<Sink>,
     /// Standard error's own queue; a virtio-console has none, and then it shares the other.
-    error: Option<SpinLock<Sink>>,
+    error: Option<Lasting<Sink>>,
 }
 
 impl Console {
@@ -47,10 +48,10 @@ impl Console {
         let mut queues = opened.queues.into_iter();
         // The order is that of the queue numbers, in both devices alike.
         const { assert!(QUEUE_INPUT == 0 && QUEUE_OUTPUT == 1 && QUEUE_ERROR == 2) };
-        let input = SpinLock::new(Source::new(queues.next()?, ours)?);
-        let output = SpinLock::new(Sink::new(queues.next()?, cheap)?);
+        let input = lasting(Source::new(queues.next()?, ours)?);
+        let output = lasting(Sink::new(queues.next()?, cheap)?);
         let error = match queues.next() {
-            Some(queue) => Some(SpinLock::new(Sink::new(queue, cheap)?)),
+            Some(queue) => Some(lasting(Sink::new(queue, cheap)?)),
             None => None,
         };
         Some(Self { input, output, error })
@@ -63,7 +64,7 @@ impl Console {
         }
     }
 
-    fn sinks(&self) -> impl Iterator<Item = &SpinLock<Sink>> {
+    fn sinks(&self) -> impl Iterator<Item = &Lasting<Sink>> {
         core::iter::once(&self.output).chain(&self.error)
     }
 }

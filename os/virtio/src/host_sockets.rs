@@ -10,13 +10,13 @@ use crate::memory::Block;
 use crate::platform;
 use crate::queue::Queue;
 use crate::transport::{Opened, Wanted, open};
+use crate::{Lasting, lasting};
 use abi::boot::{DEVICE_FLAG_CHEAP_KICK, Device};
 use abi::hostnet::{Address, EventHeader, Operation, Request, Response, SendHeader, SendStatus};
 use abi::ring::Buffer;
 use alloc::vec::Vec;
 use core::mem::size_of;
 use device::{Incoming, Sent};
-use sync::SpinLock;
 
 const WANTED: Wanted = Wanted { name: "hostnet", features: 0, together: 0, queue_sizes: &[64, 64, 256] };
 /// Bytes of a control slot: a request with a name in its first half, an answer with addresses in the second.
@@ -34,9 +34,9 @@ const PAUSE_NS: u64 = 1_000_000;
 
 /// The driver.
 pub(crate) struct HostSockets {
-    control: SpinLock<Control>,
-    send: SpinLock<Outgoing>,
-    events: SpinLock<Events>,
+    control: Lasting<Control>,
+    send: Lasting<Outgoing>,
+    events: Lasting<Events>,
 }
 
 impl HostSockets {
@@ -48,10 +48,10 @@ impl HostSockets {
     /// On an opened device; `cheap` if a kick is a plain call.
     pub(crate) fn new(opened: Opened, cheap: bool) -> Option<Self> {
         let mut queues = opened.queues.into_iter();
-        let control = Control::new(queues.next()?)?;
-        let send = Outgoing::new(queues.next()?, cheap)?;
-        let events = Events::new(queues.next()?)?;
-        Some(Self { control: SpinLock::new(control), send: SpinLock::new(send), events: SpinLock::new(events) })
+        let control = lasting(Control::new(queues.next()?)?);
+        let send = lasting(Outgoing::new(queues.next()?, cheap)?);
+        let events = lasting(Events::new(queues.next()?)?);
+        Some(Self { control, send, events })
     }
 }
 

@@ -10,10 +10,10 @@ mod transmit;
 
 use crate::platform;
 use crate::transport::{Opened, Wanted, open};
+use crate::{Lasting, lasting};
 use abi::boot::Device;
 use device::{Capabilities, Offload};
 use receive::Receive;
-use sync::SpinLock;
 use transmit::Transmit;
 
 /// Feature bits (§5.1.3).
@@ -52,8 +52,8 @@ const AMPLE: usize = 32 << 20;
 pub(crate) struct Net {
     address: [u8; 6],
     capabilities: Capabilities,
-    receive: SpinLock<Receive>,
-    transmit: SpinLock<Transmit>,
+    receive: Lasting<Receive>,
+    transmit: Lasting<Transmit>,
 }
 
 impl Net {
@@ -79,7 +79,7 @@ impl Net {
         }
         let capabilities =
             Capabilities { frame_max: FRAME_MAX, transmit_checksums: has(FEATURE_CSUM), cut_max: transmit.long_max() };
-        Some(Self { address, capabilities, receive: SpinLock::new(receive), transmit: SpinLock::new(transmit) })
+        Some(Self { address, capabilities, receive: lasting(receive), transmit: lasting(transmit) })
     }
 }
 
