@@ -164,9 +164,11 @@ impl Tcb {
         let heard = self.board.heard(now, self.una, self.rtt.least());
         // RFC 2883: a block below the acknowledgement is what came twice.
         let is_double = segment.options.sack.as_slice().iter().any(|(_, to)| segment.ack - *to >= 0);
+        // It never falls behind, or after 2 GiB it would lie ahead.
+        self.rack.round = self.rack.round.max(self.una);
         if is_double || heard.needless {
             self.rack.overtakes = true;
-            if self.una - self.rack.round >= 0 {
+            if self.una == self.rack.round {
                 self.rack.round = self.max;
                 self.rack.quarters = self.rack.quarters.saturating_add(1);
                 self.rack.persist = PERSIST;
