@@ -1,4 +1,5 @@
-//! What an acknowledgement says: what has arrived, how much more may come, what is lost (RFC 5681 §3, RFC 6675 §5, RFC 8985 §6.2).
+//! What an acknowledgement says: what has arrived, how much more may come, what is lost (RFC 5681 §3, RFC 6675 §5,
+//! RFC 8985 §6.2).
 
 use super::scoreboard::News;
 use super::segment::{FIN, Segment};

@@ -157,8 +157,8 @@ impl Rack {
 }
 
 impl Tcb {
-    /// What an acknowledgement says of the order in which segments arrive, and of losses. `advanced`: it goes on;
-    /// `overtaken`: something arrived after what was sent later.
+    /// What an acknowledgement says of the order in which segments arrive, and of losses. `overtaken`: something arrived
+    /// after what was sent later.
     pub(super) fn hears_of_order(&mut self, now: Instant, segment: &Segment<'_>, overtaken: bool) {
         self.rack.overtakes |= overtaken;
         let heard = self.board.heard(now, self.una, self.rtt.least());
