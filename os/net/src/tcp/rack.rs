@@ -186,8 +186,8 @@ impl Tcb {
         self.rtt.quarters(self.rack.quarters)
     }
 
-    /// Says what is lost (§6.2 step 5), begins to make it good, and says when to look again. `mark`: what was sent before it was sent before something
-    /// that has arrived.
+    /// Says what is lost (§6.2 step 5), begins to make it good, and says when to look again. Of what was sent before `mark`
+    /// something that was sent later has arrived.
     #[inline(never)]
     pub(super) fn detect(&mut self, now: Instant, mark: Option<Seq>) {
         let top = mark.unwrap_or(self.una).max(self.board.top(self.una));
