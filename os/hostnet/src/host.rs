@@ -13,14 +13,13 @@ use abi::manifest::Policy;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::mem::ManuallyDrop;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use device::{
     Ancillary, Error, Family, HostSockets, How, Incoming, Kind, Ready, Received, Resolved, Sent, SocketId, Stack, Watch,
 };
 use memory::Admission;
-use sync::{Guard, SpinLock};
+use sync::{Guard, Lasting, SpinLock, lasting};
 
 use crate::convert;
 use crate::numbers::Numbers;
@@ -44,18 +43,18 @@ const RESERVE_MAX: usize = 1 << 20;
 
 type Locked = SpinLock<Socket>;
 
-/// The host's sockets. Never dropped; said to the compiler, so that what they would be dropped with is in no image.
+/// The host's sockets. Never dropped.
 pub struct HostNet {
     device: &'static dyn HostSockets,
-    policy: ManuallyDrop<SpinLock<Policy>>,
+    policy: Lasting<Policy>,
     admission: Admission,
-    sockets: ManuallyDrop<SpinLock<Numbers<Locked>>>,
+    sockets: Lasting<Numbers<Locked>>,
     /// Sockets that the driver had no room for.
-    starved: ManuallyDrop<SpinLock<Vec<u32>>>,
+    starved: Lasting<Vec<u32>>,
     is_starved: AtomicBool,
     /// Requests to make once the events are dealt with.
-    put_off: ManuallyDrop<SpinLock<Vec<(u32, Ending)>>>,
-    lookups: ManuallyDrop<SpinLock<Vec<Arc<Pending>>>>,
+    put_off: Lasting<Vec<(u32, Ending)>>,
+    lookups: Lasting<Vec<Arc<Pending>>>,
     tokens: AtomicU32,
 }
 
@@ -325,10 +324,6 @@ impl HostNet {
             state.local.is_some_and(|local| self.policy.lock().may_listen(state.kind.protocol(), local.port()));
         listens || self.policy.lock().may_connect(state.kind.protocol(), peer)
     }
-}
-
-fn lasting<T>(value: T) -> ManuallyDrop<SpinLock<T>> {
-    ManuallyDrop::new(SpinLock::new(value))
 }
 
 /// Releases a socket and tells its watch.

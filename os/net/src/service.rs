@@ -12,12 +12,11 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::mem::ManuallyDrop;
 use core::net::{IpAddr, SocketAddr};
 use device::{
     Ancillary, Error, Family, Frames, How, Kind, Ready, Received, Resolved, SocketId, SocketOption, Stack, Watch,
 };
-use sync::{Once, SpinLock};
+use sync::{Lasting, Once, lasting};
 use thread::{Poller, WaitQueue};
 
 /// How long the first caller waits for an address.
@@ -26,11 +25,11 @@ const CONFIGURING_NS: u64 = 10_000_000_000;
 static SERVICE: Once<Option<Service>> = Once::new();
 static CONFIGURED: WaitQueue = WaitQueue::new();
 
-/// Never dropped; said to the compiler, so that what it would be dropped with is in no image.
+/// Never dropped.
 struct Service {
     frames: &'static dyn Frames,
-    inet: ManuallyDrop<SpinLock<Inet>>,
-    policy: ManuallyDrop<SpinLock<Policy>>,
+    inet: Lasting<Inet>,
+    policy: Lasting<Policy>,
 }
 
 /// The network behind the machine's Ethernet device; `None` if it has none.
@@ -66,11 +65,7 @@ impl Service {
             name_server: known(boot.network.name_server),
         };
         let inet = Inet::new(world(frames), network, seed(&boot.seed));
-        Self {
-            frames,
-            inet: ManuallyDrop::new(SpinLock::new(inet)),
-            policy: ManuallyDrop::new(SpinLock::new(Policy::of_sealed(machine::sealed::manifest()))),
-        }
+        Self { frames, inet: lasting(inet), policy: lasting(Policy::of_sealed(machine::sealed::manifest())) }
     }
 
     /// EACCES unless the manifest allows it.

@@ -8,4 +8,4 @@ mod once;
 mod spin;
 
 pub use once::Once;
-pub use spin::{Guard, SpinLock};
+pub use spin::{Guard, Lasting, SpinLock, lasting};

@@ -5,6 +5,7 @@
 
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,6 +26,14 @@ unsafe impl<T: ?Sized + Send> Send for SpinLock<T> {}
 pub struct Guard<'a, T: ?Sized> {
     lock: &'a SpinLock<T>,
     not_send: PhantomData<*mut ()>,
+}
+
+/// A locked value that is never dropped; said to the compiler, so that what it would be dropped with is in no image.
+pub type Lasting<T> = ManuallyDrop<SpinLock<T>>;
+
+/// A free lock around `value`, which stays for ever.
+pub const fn lasting<T>(value: T) -> Lasting<T> {
+    ManuallyDrop::new(SpinLock::new(value))
 }
 
 impl<T> SpinLock<T> {

@@ -8,14 +8,13 @@ use crate::memory::Block;
 use crate::platform;
 use crate::queue::Queue;
 use crate::transport::{Opened, Wanted, open};
-use crate::{Lasting, lasting};
 use abi::boot::{DEVICE_FLAG_CHEAP_KICK, Device, TRANSPORT_SHARED};
 use abi::console::{QUEUE_ERROR, QUEUE_INPUT, QUEUE_OUTPUT};
 use abi::ring::Buffer;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use device::{Input, Stream};
-use sync::SpinLock;
+use sync::{Lasting, SpinLock, lasting};
 
 /// Bytes of a buffer.
 const BUFFER: usize = 4096;

@@ -10,13 +10,13 @@ use crate::memory::Block;
 use crate::platform;
 use crate::queue::Queue;
 use crate::transport::{Opened, Wanted, open};
-use crate::{Lasting, lasting};
 use abi::boot::{DEVICE_FLAG_CHEAP_KICK, Device};
 use abi::hostnet::{Address, EventHeader, Operation, Request, Response, SendHeader, SendStatus};
 use abi::ring::Buffer;
 use alloc::vec::Vec;
 use core::mem::size_of;
 use device::{Incoming, Sent};
+use sync::{Lasting, lasting};
 
 const WANTED: Wanted = Wanted { name: "hostnet", features: 0, together: 0, queue_sizes: &[64, 64, 256] };
 /// Bytes of a control slot: a request with a name in its first half, an answer with addresses in the second.

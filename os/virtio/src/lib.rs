@@ -33,11 +33,3 @@ mod queue;
 #[cfg(test)]
 mod tests;
 pub mod transport;
-
-/// A part of a device, which is never dropped once the device is there; said to the compiler, so that what it would be
-/// dropped with is in no image.
-type Lasting<T> = core::mem::ManuallyDrop<sync::SpinLock<T>>;
-
-fn lasting<T>(part: T) -> Lasting<T> {
-    Lasting::new(sync::SpinLock::new(part))
-}

@@ -24,10 +24,9 @@ mod tests;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::mem::ManuallyDrop;
 use core::net::SocketAddr;
 use device::{Ancillary, Error, Family, How, Kind, Ready, Received, Resolved, SocketId, SocketOption, Stack, Watch};
-use sync::SpinLock;
+use sync::{Lasting, lasting};
 use table::Table;
 
 static LOOPBACK: Loopback = Loopback::new();
@@ -37,12 +36,12 @@ pub fn loopback() -> &'static dyn Stack {
     &LOOPBACK
 }
 
-/// Never dropped; said to the compiler, so that what it would be dropped with is in no image.
-struct Loopback(ManuallyDrop<SpinLock<Table>>);
+/// Never dropped.
+struct Loopback(Lasting<Table>);
 
 impl Loopback {
     const fn new() -> Self {
-        Self(ManuallyDrop::new(SpinLock::new(Table::new())))
+        Self(lasting(Table::new()))
     }
 }
 

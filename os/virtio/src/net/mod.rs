@@ -10,10 +10,10 @@ mod transmit;
 
 use crate::platform;
 use crate::transport::{Opened, Wanted, open};
-use crate::{Lasting, lasting};
 use abi::boot::Device;
 use device::{Capabilities, Offload};
 use receive::Receive;
+use sync::{Lasting, lasting};
 use transmit::Transmit;
 
 /// Feature bits (§5.1.3).
